@@ -1,0 +1,309 @@
+"""How arguments and results become text in the file, and come back equal to what went in."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import enum
+import json
+import math
+import pickle
+import typing
+import uuid
+from collections.abc import Callable, Iterable, Mapping
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from pathlib import Path, PurePath
+from typing import Any, Protocol
+from zoneinfo import ZoneInfo
+
+from .errors import EncodingError
+
+Types = Mapping[str, type]
+NO_TYPES: Types = {}
+
+
+class Codec(Protocol):
+    """Turns values into text or bytes for the file; `name` is stored beside each of them."""
+
+    @property
+    def name(self) -> str:
+        """What is stored with every value, so that nobody reads it with another codec."""
+
+    def encode(self, value: object, types: Types = NO_TYPES) -> str | bytes:
+        """What to store; raises `EncodingError` for a value that would not come back equal."""
+
+    def decode(self, data: str | bytes, types: Types = NO_TYPES) -> Any:
+        """The value that was stored; `types` are the enums and dataclasses it may contain."""
+
+
+class JsonCodec:
+    """JSON, with `{"$tag": …}` for what JSON lacks.
+
+    `types` are enums and dataclasses it knows beside those that a task's annotations name.
+    """
+
+    name = "json"
+
+    def __init__(self, types: Iterable[type] = ()) -> None:
+        self._types = named_types(types)
+
+    def knowing(self, *types: type) -> JsonCodec:
+        """A codec that also writes and reads these enums and dataclasses."""
+        return JsonCodec([*self._types.values(), *types])
+
+    def encode(self, value: object, types: Types = NO_TYPES) -> str:
+        known = {**types, **self._types}
+        try:
+            tree = value if _is_plain(value) else _to_tree(value, known)
+            text = json.dumps(tree, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+            text.encode()
+        except RecursionError:
+            raise EncodingError("a value is nested too deeply, or contains itself") from None
+        except UnicodeEncodeError:
+            raise EncodingError("a text holds a lone surrogate, which UTF-8 can not store") from None
+        except EncodingError:
+            raise
+        except (ValueError, TypeError) as error:
+            raise EncodingError(f"a value can not be stored: {error}") from error
+        return text
+
+    def decode(self, data: str | bytes, types: Types = NO_TYPES) -> Any:
+        known = {**types, **self._types}
+        try:
+            return json.loads(data, object_hook=lambda found: _from_tag(found, known))
+        except EncodingError:
+            raise
+        except (ValueError, TypeError, ArithmeticError, RecursionError, KeyError) as error:
+            raise EncodingError(f"stored JSON can not be read: {type(error).__name__}: {error}") from error
+
+
+class PickleCodec:
+    """Pickle: takes nearly any object, and lets whoever can write the file run any code.
+
+    Only a queue that was opened with it reads what it wrote.
+    """
+
+    name = "pickle"
+
+    def encode(self, value: object, types: Types = NO_TYPES) -> bytes:
+        try:
+            return pickle.dumps(value)
+        except Exception as error:  # an object's own __reduce__ may raise anything
+            raise EncodingError(f"a value can not be pickled: {type(error).__name__}: {error}") from error
+
+    def decode(self, data: str | bytes, types: Types = NO_TYPES) -> Any:
+        try:
+            return pickle.loads(data if isinstance(data, bytes) else data.encode())
+        except Exception as error:  # as above, from the other side
+            raise EncodingError(f"a pickle can not be read: {type(error).__name__}: {error}") from error
+
+
+JSON = JsonCodec()
+PICKLE = PickleCodec()
+
+
+def reader(codec: Codec, stored_name: str) -> Codec:
+    """The codec that may read a value stored under `stored_name`: the queue's own, or JSON."""
+    if stored_name == codec.name:
+        return codec
+    if stored_name == JSON.name:
+        return JSON
+    raise EncodingError(
+        f"the value was written by the codec {stored_name!r}, this queue was opened with {codec.name!r}; "
+        f"open it with Queue(…, codec=…) of that name if you trust whoever wrote the file"
+    )
+
+
+# --- the types a task may carry ------------------------------------------------------------------
+
+
+def named_types(types: Iterable[type]) -> dict[str, type]:
+    """The enums and dataclasses among `types`, and those their fields name, by qualified name."""
+    found: dict[str, type] = {}
+    waiting: list[object] = list(types)
+    while waiting:
+        kind = waiting.pop()
+        waiting.extend(typing.get_args(kind))
+        if isinstance(kind, type) and _is_carried(kind) and found.get(kind.__qualname__) is not kind:
+            found[kind.__qualname__] = kind
+            waiting.extend(hints(kind).values())
+    return found
+
+
+def hints(owner: Any) -> dict[str, Any]:
+    """The annotations of a function or class that can be resolved; the others are left out."""
+    try:
+        return typing.get_type_hints(owner)
+    except (NameError, AttributeError, TypeError, SyntaxError):
+        # One name under TYPE_CHECKING must not hide the rest.
+        return {k: v for k, v in getattr(owner, "__annotations__", {}).items() if not isinstance(v, str)}
+
+
+def _is_carried(kind: type) -> bool:
+    return issubclass(kind, enum.Enum) or dataclasses.is_dataclass(kind)
+
+
+# --- value to tree -------------------------------------------------------------------------------
+
+
+def _is_plain(value: object) -> bool:
+    """Whether JSON alone gives the value back; most are, and need no second tree."""
+    kind = type(value)
+    if kind is str or kind is int or kind is bool or value is None:
+        return True
+    if kind is float:
+        return math.isfinite(value)  # type: ignore[arg-type]
+    if kind is list:
+        return all(map(_is_plain, value))  # type: ignore[call-overload]
+    if kind is dict:
+        return _is_plain_keys(value) and all(map(_is_plain, value.values()))  # type: ignore
+    return False
+
+
+def _is_plain_keys(value: Mapping[object, object]) -> bool:
+    return all(type(key) is str and not key.startswith("$") for key in value)
+
+
+def _to_tree(value: Any, types: Types) -> object:
+    if type(value) in (str, int, bool, type(None)):
+        return value
+    if type(value) is list:
+        return [_to_tree(item, types) for item in value]
+    if type(value) is dict:
+        return _dict_to_tree(value, types)
+    if type(value) in (tuple, set, frozenset):
+        items = value if type(value) is tuple else sorted(value, key=repr)
+        return {f"${type(value).__name__}": [_to_tree(item, types) for item in items]}
+    write = _WRITERS.get(type(value))
+    if write is not None:
+        return {f"${_tag(value)}": write(value)}
+    return _carried_to_tree(value, types)
+
+
+def _dict_to_tree(value: dict[Any, Any], types: Types) -> object:
+    if _is_plain_keys(value):
+        return {key: _to_tree(item, types) for key, item in value.items()}
+    return {"$dict": [[_to_tree(key, types), _to_tree(item, types)] for key, item in value.items()]}
+
+
+def _carried_to_tree(value: Any, types: Types) -> object:
+    kind = type(value)
+    if types.get(kind.__qualname__) is kind:
+        if isinstance(value, enum.Enum):
+            return {"$enum": [kind.__qualname__, _enum_name(value)]}
+        fields = {f.name: _to_tree(getattr(value, f.name), types) for f in dataclasses.fields(value)}
+        return {"$dataclass": [kind.__qualname__, fields]}
+    if _is_carried(kind):
+        raise EncodingError(
+            f"{value!r} is a {kind.__qualname__}, which neither the task's annotations name nor the queue "
+            f"was told of; annotate the task, or open Queue(…, codec=JSON.knowing({kind.__name__}))"
+        )
+    raise EncodingError(
+        f"{_short(value)} of type {kind.__qualname__} can not be stored; pass plain values (an id, a path, "
+        "a dict), or a dataclass that the task's annotations name"
+    )
+
+
+def _enum_name(value: enum.Enum) -> str | int:
+    if value.name is None or value.name not in type(value).__members__:
+        return int(value.value)  # several flags at once have no name of their own
+    return value.name
+
+
+def _short(value: object) -> str:
+    try:
+        return repr(value)[:80]
+    except Exception:  # a repr may raise anything, and the caller is already explaining an error
+        return "a value"
+
+
+def _tag(value: object) -> str:
+    return "Path" if isinstance(value, PurePath) else type(value).__name__
+
+
+_WRITERS: dict[type, Callable[[Any], object]] = {
+    float: repr,
+    datetime: lambda v: _timestamp(v),
+    date: date.isoformat,
+    time: lambda v: _timestamp(v),
+    timedelta: lambda v: [v.days, v.seconds, v.microseconds],
+    Decimal: str,
+    uuid.UUID: str,
+    bytes: lambda v: base64.b64encode(v).decode("ascii"),
+    type(Path()): str,
+}
+
+
+def _timestamp(value: datetime | time) -> list[object]:
+    zone = value.tzinfo
+    if zone is None or type(zone).__name__ == "timezone":
+        return [value.isoformat(), value.fold]
+    key = getattr(zone, "key", None)
+    if key is None:
+        raise EncodingError(f"{value!r} has a time zone that can not be stored; use zoneinfo or timezone")
+    return [value.replace(tzinfo=None).isoformat(), value.fold, key]
+
+
+# --- tree to value -------------------------------------------------------------------------------
+
+
+def _read_datetime(stored: list[Any]) -> datetime:
+    value = datetime.fromisoformat(stored[0]).replace(fold=stored[1])
+    return value.replace(tzinfo=ZoneInfo(stored[2])) if len(stored) > 2 else value
+
+
+def _read_time(stored: list[Any]) -> time:
+    value = time.fromisoformat(stored[0]).replace(fold=stored[1])
+    return value.replace(tzinfo=ZoneInfo(stored[2])) if len(stored) > 2 else value
+
+
+_READERS: dict[str, Callable[[Any], object]] = {
+    "$tuple": tuple,
+    "$set": set,
+    "$frozenset": frozenset,
+    "$dict": lambda pairs: {key: item for key, item in pairs},
+    "$float": float,
+    "$datetime": _read_datetime,
+    "$date": date.fromisoformat,
+    "$time": _read_time,
+    "$timedelta": lambda stored: timedelta(*stored),
+    "$Decimal": Decimal,
+    "$UUID": uuid.UUID,
+    "$bytes": base64.b64decode,
+    "$Path": Path,
+}
+
+
+def _from_tag(found: dict[str, Any], types: Types) -> object:
+    if len(found) != 1:
+        return found
+    ((tag, stored),) = found.items()
+    if not tag.startswith("$"):
+        return found
+    if tag in ("$enum", "$dataclass"):
+        return _read_carried(tag, stored, types)
+    if tag not in _READERS:
+        raise EncodingError(f"the stored value has an unknown tag {tag!r}; a newer litequeue wrote it?")
+    return _READERS[tag](stored)
+
+
+def _read_carried(tag: str, stored: list[Any], types: Types) -> object:
+    kind: Any = types.get(stored[0])
+    if kind is None or issubclass(kind, enum.Enum) is not (tag == "$enum"):
+        raise EncodingError(
+            f"the stored value holds a {stored[0]!r}, which is not known here; "
+            "open the queue with codec=JSON.knowing(…), or annotate the task with it"
+        )
+    if tag == "$enum":
+        return kind[stored[1]] if isinstance(stored[1], str) else kind(stored[1])
+    return _rebuild(kind, stored[1])
+
+
+def _rebuild(kind: Any, values: dict[str, Any]) -> object:
+    given = {f.name: values[f.name] for f in dataclasses.fields(kind) if f.init and f.name in values}
+    made = kind(**given)
+    for field in dataclasses.fields(kind):
+        if not field.init and field.name in values:
+            object.__setattr__(made, field.name, values[field.name])  # also when frozen
+    return made

@@ -1,0 +1,131 @@
+"""Every error litequeue raises: what was found, where, and what to do about it."""
+
+from __future__ import annotations
+
+
+class LiteQueueError(Exception):
+    """The base of every error that litequeue raises on purpose."""
+
+
+# --- what a caller typed -----------------------------------------------------------------------
+
+
+class InvalidOption(LiteQueueError, ValueError):
+    """An option has a value, a type or a name that litequeue does not accept."""
+
+
+class InvalidTask(LiteQueueError, TypeError):
+    """The thing given can not be a task: a lambda, a nested function, not callable, a bad name."""
+
+
+class BadArguments(LiteQueueError, TypeError):
+    """The arguments do not fit the signature of the task."""
+
+
+class EncodingError(LiteQueueError, ValueError):
+    """A value can not be written to the file, or what is in the file can not be read back."""
+
+
+class PayloadTooLarge(EncodingError):
+    """An encoded value is larger than the limit of the queue."""
+
+
+class JobNotFound(LiteQueueError, LookupError):
+    """No job has this id."""
+
+
+class NotAllowed(LiteQueueError):
+    """The job is in a state from which this verb does not lead."""
+
+
+# --- how a job ended ---------------------------------------------------------------------------
+
+
+class JobFailed(LiteQueueError):
+    """The job ended as `failed`; the message carries the remote traceback.
+
+    `job_id`, `reason`, `error_type` and `traceback` tell what happened and where.
+    """
+
+    def __init__(self, job_id: int, reason: str, error_type: str, message: str, traceback: str) -> None:
+        self.job_id = job_id
+        self.reason = reason
+        self.error_type = error_type
+        self.traceback = traceback
+        headline = f"job {job_id} failed ({reason}): {error_type}: {message}".rstrip(": ")
+        super().__init__(f"{headline}\n\nRemote traceback:\n{traceback}" if traceback else headline)
+
+
+class JobCancelled(LiteQueueError):
+    """The job ended as `cancelled`; `reason` says by whom or why."""
+
+    def __init__(self, job_id: int, reason: str) -> None:
+        self.job_id = job_id
+        self.reason = reason
+        super().__init__(f"job {job_id} was cancelled ({reason}) and has no result")
+
+
+class LeaseLost(LiteQueueError):
+    """The attempt no longer owns its job, so nothing was written."""
+
+
+# --- the file ----------------------------------------------------------------------------------
+
+
+class DatabaseError(LiteQueueError):
+    """The file could not be read or written."""
+
+
+class NotADatabase(DatabaseError):
+    """The path holds something that is not a SQLite database."""
+
+
+class ForeignTables(DatabaseError):
+    """A table with a name of ours exists, and it was not made by litequeue."""
+
+
+class SchemaTooNew(DatabaseError):
+    """The file was written by a newer litequeue than this one."""
+
+
+class ReadOnly(DatabaseError):
+    """The file, or the folder it lies in, can not be written."""
+
+
+class MissingFile(DatabaseError):
+    """The file, or the folder it should lie in, does not exist."""
+
+
+class DiskFull(DatabaseError):
+    """The disk has no room left; what is stored is sound."""
+
+
+class FileReplaced(DatabaseError):
+    """The file at this path is no longer the one that was opened."""
+
+
+class NetworkFileSystem(DatabaseError):
+    """The file lies on a network file system, where SQLite's WAL mode can not keep its promises."""
+
+
+class DatabaseBusy(DatabaseError):
+    """Another program held the write lock for longer than we are willing to wait."""
+
+
+class DatabaseDamaged(DatabaseError):
+    """SQLite says that the file is malformed."""
+
+
+class UnsupportedSQLite(DatabaseError):
+    """The SQLite library of this Python is older than 3.37."""
+
+
+class QueueClosed(LiteQueueError):
+    """The queue was closed and can not be used any more."""
+
+
+# --- the worker --------------------------------------------------------------------------------
+
+
+class WorkerError(LiteQueueError):
+    """A worker could not start, or gave up."""

@@ -1,0 +1,261 @@
+"""The records that travel between the floors: what is stored, what was claimed, how it ended."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from .errors import InvalidOption
+
+
+class State(StrEnum):
+    """Where a job is in its life; the last three are final."""
+
+    SCHEDULED = "scheduled"
+    BLOCKED = "blocked"
+    READY = "ready"
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+FINAL = frozenset({State.COMPLETED, State.FAILED, State.CANCELLED})
+WAITING = frozenset({State.SCHEDULED, State.BLOCKED, State.READY})
+
+
+def state_named(name: str) -> State:
+    """The state of this name; raises `InvalidOption` with the list of them."""
+    try:
+        return State(name)
+    except ValueError:
+        raise InvalidOption(f"{name!r} is not a state; the states are {', '.join(State)}") from None
+
+
+@dataclass(frozen=True, slots=True)
+class NewJob:
+    """A job to be stored. Instants and durations in microseconds, `meta` and `options` as JSON text."""
+
+    task: str
+    queue: str
+    payload: str | bytes
+    codec: str = "json"
+    priority: int = 0
+    run_at: int | None = None
+    expires_at: int | None = None
+    retention: int | None = None
+    max_crashes: int | None = None
+    ack: str | None = None
+    tags: str | None = None
+    meta: str | None = None
+    options: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right to settle one attempt of one job."""
+
+    job: int
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A job that a worker now owns, with all that is needed to run it."""
+
+    lease: Lease
+    task: str
+    queue: str
+    payload: str | bytes
+    codec: str
+    priority: int
+    failures: int
+    crashes: int
+    run_at: int
+    started: bool
+    ack: str | None
+    max_crashes: int | None
+    meta: str | None
+    options: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why an attempt failed, in words and as a traceback."""
+
+    reason: str
+    type: str
+    message: str
+    traceback: str = ""
+
+
+# --- how an attempt ends: one of these per lease --------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Complete:
+    """The task returned."""
+
+    lease: Lease
+    result: str | bytes | None = None
+    codec: str = "json"
+
+
+@dataclass(frozen=True, slots=True)
+class Fail:
+    """The attempt failed; tried again at `retry_at`, or never when that is None."""
+
+    lease: Lease
+    failure: Failure
+    retry_at: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Crash:
+    """The child process of an isolated attempt died under it."""
+
+    lease: Lease
+    failure: Failure
+
+
+@dataclass(frozen=True, slots=True)
+class Snoozed:
+    """The task asked to be run later; counts as no failure."""
+
+    lease: Lease
+    run_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """Given back unfinished, or never started; costs nothing."""
+
+    lease: Lease
+
+
+@dataclass(frozen=True, slots=True)
+class Cancelled:
+    """The task asked to end as cancelled."""
+
+    lease: Lease
+    message: str = ""
+
+
+Settlement = Complete | Fail | Crash | Snoozed | Release | Cancelled
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What a running task wants known before it ends; each part is optional."""
+
+    lease: Lease
+    progress: float | None = None
+    progress_text: str | None = None
+    meta: str | None = None
+    logs: tuple[tuple[int, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Want:
+    """What a worker would take from one queue: how many, and none of the tasks to skip."""
+
+    queue: str
+    limit: int
+    skip: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What one claim brought: jobs, and the tasks it met but could not judge."""
+
+    jobs: tuple[Claimed, ...] = ()
+    unknown: frozenset[str] = frozenset()
+
+
+# --- what is read back -----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """One job as it was when it was read."""
+
+    id: int
+    task: str
+    queue: str
+    state: State
+    reason: str | None
+    priority: int
+    attempt: int
+    failures: int
+    crashes: int
+    max_crashes: int | None
+    created_at: int
+    run_at: int
+    started_at: int | None
+    finished_at: int | None
+    expires_at: int | None
+    worker: int | None
+    cancelling: bool
+    parked: bool
+    progress: float | None
+    progress_text: str | None
+    ack: str | None
+    tags: str | None
+    meta: str | None
+    options: str | None
+    codec: str
+    message: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class FailedAttempt:
+    """One attempt that failed."""
+
+    attempt: int
+    failed_at: int
+    reason: str
+    type: str
+    message: str
+    traceback: str
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerInfo:
+    """One worker as its row says; `lease_until` on the monotonic clock of `boot`."""
+
+    id: int
+    name: str
+    pid: int
+    queues: tuple[str, ...]
+    threads: int
+    started_at: int
+    seen_at: int
+    boot: str
+    lease_until: int
+    lock_inode: int | None
+    stopping: bool
+    running: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which jobs a bulk verb or a listing is about; None means any."""
+
+    state: State | None = None
+    task: str | None = None
+    queue: str | None = None
+    tag: str | None = None
+    created_before: int | None = None
+    ids: tuple[int, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NewWorker:
+    """A worker that signs on."""
+
+    name: str
+    pid: int
+    queues: tuple[str, ...] = ()
+    threads: int = 1
+    lease: int = 30_000_000
+    options: dict[str, object] = field(default_factory=dict)

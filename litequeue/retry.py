@@ -1,0 +1,133 @@
+"""When a failed attempt is tried again: a value that turns failures into delays."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from .clock import SECOND, duration
+from .errors import InvalidOption, InvalidTask
+
+ExceptionTypes = type[BaseException] | str | Sequence[type[BaseException] | str]
+RetryFunction = Callable[[int, BaseException], float | timedelta | None]
+_FOR_EVER = 2**31
+
+
+@dataclass(frozen=True)
+class Retry:
+    """How often and how late a failed job is tried again.
+
+    The wait before try n + 1 is drawn evenly from 0 to min(max_delay, base * backoff ** (n - 1)) seconds
+    ("full jitter", Marc Brooker, "Exponential Backoff and Jitter", 2015); `jitter=False` takes the upper
+    end. `intervals` gives the waits one by one instead, the last one repeating. Only exceptions in `on`
+    are tried again, never those in `give_up_on`; both hold classes, or names such as "app:MyError".
+    """
+
+    max_attempts: int | None = 3
+    backoff: float = 2.0
+    base: float | timedelta = 1.0
+    max_delay: float | timedelta = 3600.0
+    jitter: bool = True
+    intervals: Sequence[float | timedelta] = ()
+    on: ExceptionTypes = ()
+    give_up_on: ExceptionTypes = ()
+
+    def __post_init__(self) -> None:
+        attempts = self.max_attempts
+        if attempts is not None and (type(attempts) is not int or not 1 <= attempts < _FOR_EVER):
+            raise InvalidOption(f"max_attempts is {attempts!r}; give a whole number from 1, or None for ever")
+        if isinstance(self.backoff, bool) or not isinstance(self.backoff, (int, float)):
+            raise InvalidOption(f"backoff is {self.backoff!r}; give a number")
+        if not (math.isfinite(self.backoff) and self.backoff >= 1):
+            raise InvalidOption(f"backoff is {self.backoff!r}; give a finite factor of at least 1")
+        if type(self.jitter) is not bool:
+            raise InvalidOption(f"jitter is {self.jitter!r}; give True or False")
+        set_field = object.__setattr__  # the documented way to normalise a frozen dataclass
+        set_field(self, "base", duration(self.base, "base") / SECOND)
+        set_field(self, "max_delay", duration(self.max_delay, "max_delay") / SECOND)
+        set_field(self, "intervals", tuple(duration(i, "intervals") / SECOND for i in self.intervals))
+        set_field(self, "on", _names(self.on, "on"))
+        set_field(self, "give_up_on", _names(self.give_up_on, "give_up_on"))
+
+    def delay(self, failures: int, error: BaseException, rng: random.Random) -> int | None:
+        """Microseconds to wait after the given number of failures, or None when no try is left."""
+        if self.max_attempts is not None and failures >= self.max_attempts:
+            return None
+        if not self._wants(error):
+            return None
+        return round(self._seconds(failures, rng) * SECOND)
+
+    def to_json(self) -> dict[str, object]:
+        """What is stored with a job, as plain JSON values."""
+        return {key: list(v) if isinstance(v, tuple) else v for key, v in vars(self).items()}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, object]) -> Retry:
+        """The policy that `to_json` described."""
+        return cls(**data)  # type: ignore[arg-type]
+
+    def _wants(self, error: BaseException) -> bool:
+        names = {exception_name(kind) for kind in type(error).__mro__}
+        if names.intersection(self.give_up_on):  # type: ignore[arg-type]
+            return False
+        return not self.on or bool(names.intersection(self.on))  # type: ignore[arg-type]
+
+    def _seconds(self, failures: int, rng: random.Random) -> float:
+        if self.intervals:
+            return float(self.intervals[min(failures, len(self.intervals)) - 1])  # type: ignore[arg-type]
+        try:
+            longest = min(self.max_delay, self.base * self.backoff ** (failures - 1))  # type: ignore
+        except OverflowError:
+            longest = self.max_delay
+        return rng.uniform(0, longest) if self.jitter else longest  # type: ignore
+
+
+NO_RETRY = Retry(max_attempts=1)
+RetryOption = int | Retry | RetryFunction
+
+
+def exception_name(kind: type[BaseException]) -> str:
+    """The name under which an exception class is listed in a stored policy: `module:QualName`."""
+    return f"{kind.__module__}:{kind.__qualname__}"
+
+
+def retry_policy(value: RetryOption) -> Retry | RetryFunction:
+    """The policy that the `retry` option names: a number of attempts, a `Retry`, or a function.
+
+    A number n is `Retry(n)`: at most n attempts, with the default waits. 0 is 1: no second try.
+    """
+    if isinstance(value, Retry):
+        return value
+    if type(value) is int:
+        if value < 0:
+            raise InvalidOption(f"retry is {value!r}; give a number of attempts, or a Retry")
+        return Retry(max(value, 1))
+    if callable(value) and not isinstance(value, type):
+        return value
+    raise InvalidOption(f"retry is {value!r}; give a number of attempts, a Retry, or a function")
+
+
+def next_delay(
+    policy: Retry | RetryFunction, failures: int, error: BaseException, rng: random.Random
+) -> int | None:
+    """Microseconds until the next try, or None when the policy gives the job up."""
+    if isinstance(policy, Retry):
+        return policy.delay(failures, error, rng)
+    seconds = policy(failures, error)
+    return None if seconds is None else duration(seconds, "the delay from the retry function")
+
+
+def _names(kinds: ExceptionTypes, option: str) -> tuple[str, ...]:
+    listed = (kinds,) if isinstance(kinds, (str, type)) else tuple(kinds)
+    return tuple(_name(kind, option) for kind in listed)
+
+
+def _name(kind: type[BaseException] | str, option: str) -> str:
+    if isinstance(kind, str):
+        return kind if ":" in kind else f"builtins:{kind}"
+    if isinstance(kind, type) and issubclass(kind, BaseException):
+        return exception_name(kind)
+    raise InvalidTask(f"{option} holds {kind!r}; give exception classes, or names such as 'app:MyError'")
