@@ -1,0 +1,33 @@
+"""Every example is short, says what it shows, and runs to its end in an empty directory."""
+
+import ast
+import tempfile
+import unittest
+from pathlib import Path
+
+from tests.repository import ROOT, run_python
+
+EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
+MAX_LINES = 60
+
+
+class TestExamples(unittest.TestCase):
+    def test_the_four_kinds_are_there(self) -> None:
+        self.assertGreaterEqual(len(EXAMPLES), 4, "quickstart, retries, a web app and asyncio are promised")
+
+    def test_each_is_short(self) -> None:
+        for example in EXAMPLES:
+            with self.subTest(example.name):
+                self.assertLess(len(example.read_text().splitlines()), MAX_LINES)
+
+    def test_each_says_what_it_shows(self) -> None:
+        for example in EXAMPLES:
+            with self.subTest(example.name):
+                self.assertTrue(ast.get_docstring(ast.parse(example.read_text())), "no docstring")
+
+    def test_each_runs_to_its_end(self) -> None:
+        for example in EXAMPLES:
+            with self.subTest(example.name), tempfile.TemporaryDirectory() as directory:
+                finished = run_python([example], Path(directory), timeout_seconds=60)
+                self.assertEqual(finished.returncode, 0, finished.stdout)
+                self.assertTrue(finished.stdout.strip(), "it shows nothing")

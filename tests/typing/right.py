@@ -1,0 +1,74 @@
+"""Uses that a type checker must accept, each with the type it must see. Checked by mypy, never run."""
+
+from collections.abc import Iterator
+from typing import Any, assert_type
+
+from litequeue import Call, Job, Queue, Retry, Task, current_job
+
+queue = Queue(":memory:")
+
+
+@queue.task
+def double(number: int) -> int:
+    return 2 * number
+
+
+@queue.task(retry=Retry(5, backoff=2.0), timeout=30, tags=["mail"], priority=1)
+def greet(name: str, *, loud: bool = False) -> str:
+    return name.upper() if loud else name
+
+
+@queue.task
+async def download(url: str) -> bytes:
+    return url.encode()
+
+
+def plain(left: int, right: int) -> float:
+    return left / right
+
+
+def decorated() -> None:
+    assert_type(double(2), int)
+    assert_type(greet("Ada", loud=True), str)
+    assert_type(double.call(2), Call[int])
+
+
+def enqueued() -> None:
+    assert_type(double.enqueue(2), Job[int])
+    assert_type(double.enqueue(2).result(timeout=1), int)
+    assert_type(greet.enqueue("Ada", loud=True).result(), str)
+    assert_type(double.using(priority=10, delay=60).enqueue(2), Job[int])
+    assert_type(double.using(retry=3).call(2), Call[int])
+
+
+def explicit() -> None:
+    assert_type(queue.enqueue(double, 2), Job[int])
+    assert_type(queue.enqueue(greet, "Ada", loud=True), Job[str])
+    assert_type(queue.enqueue(plain, 1, 2).result(), float)
+    assert_type(queue.enqueue(double, args=(2,), priority=5), Job[int])
+    assert_type(queue.enqueue("app:fetch", "https://example.org"), Job[Any])
+
+
+def many() -> None:
+    assert_type(queue.enqueue_many(double.call(number) for number in range(3)), list[Job[int]])
+
+
+def inside_a_task() -> Iterator[float]:
+    if job := current_job():
+        assert_type(job.attempt, int)
+        job.progress(0.5, "half")
+
+
+async def awaited() -> None:
+    assert_type(await double.enqueue(2), int)
+    assert_type(await double.aenqueue(2), Job[int])
+    assert_type(await (await double.aenqueue(2)).aresult(), int)
+    assert_type(await download("https://example.org"), bytes)
+    assert_type(download.enqueue("https://example.org").result(), bytes)
+
+
+def annotated(task: Task[[int], int]) -> Job[int]:
+    return task.enqueue(1)
+
+
+annotated(double)

@@ -1,0 +1,54 @@
+"""Uses that a type checker must refuse: an `ignore` that hides no error is itself one. Never run."""
+
+from litequeue import Queue
+
+queue = Queue(":memory:")
+
+
+@queue.task
+def double(number: int) -> int:
+    return 2 * number
+
+
+@queue.task(retry=3)
+async def download(url: str) -> bytes:
+    return url.encode()
+
+
+def plain(left: int, right: int) -> float:
+    return left / right
+
+
+def enqueued() -> None:
+    double.enqueue("2")  # type: ignore[arg-type]
+    double.enqueue()  # type: ignore[call-arg]
+    double.enqueue(2, 3)  # type: ignore[call-arg]
+    double.enqueue(numbre=2)  # type: ignore[call-arg]
+    double.enqueue(2, priority=5)  # type: ignore[call-arg]
+    double.using(priority=5).enqueue("2")  # type: ignore[arg-type]
+    double.call("2")  # type: ignore[arg-type]
+    double("2")  # type: ignore[arg-type]
+
+
+def explicit() -> None:
+    queue.enqueue(double, "2")  # type: ignore[arg-type]
+    queue.enqueue(plain, 1)  # type: ignore[call-arg]
+    queue.enqueue(double, args=(2,), prioritty=5)  # type: ignore[call-overload]
+
+
+def options() -> None:
+    double.using(prioritty=5)  # type: ignore[call-arg]
+    double.using(priority="high")  # type: ignore[arg-type]
+    queue.task(timeout="30")  # type: ignore[call-overload]
+
+
+def results() -> None:
+    text: str = double.enqueue(2).result()  # type: ignore[assignment]
+    number: int = download.enqueue("https://example.org").result()  # type: ignore[assignment]
+    print(text, number)
+
+
+async def awaited() -> None:
+    text: str = await double.enqueue(2)  # type: ignore[assignment]
+    await download.aenqueue(2)  # type: ignore[arg-type]
+    print(text)
