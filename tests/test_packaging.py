@@ -1,6 +1,7 @@
 """What is shipped works: a wheel is built, installed where nothing else is, and used there."""
 
 import shutil
+import subprocess
 import sys
 import tempfile
 import unittest
@@ -81,9 +82,8 @@ def copy_sources(target: Path) -> Path:
 
 def build_wheel(source: Path, target: Path) -> Path:
     """Build with the setuptools at hand where it can; else pip fetches one."""
-    build = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--wheel-dir", target, source]
     for isolation in (["--no-build-isolation"], []):
-        built = run([*build, *isolation], source, environment=NO_CHECKOUT)
+        built = pip("wheel", "--no-deps", "--wheel-dir", target, *isolation, source)
         if built.returncode == 0:
             return next(target.glob("*.whl"))
     if "No matching distribution found for setuptools" in built.stdout:
@@ -92,11 +92,14 @@ def build_wheel(source: Path, target: Path) -> Path:
 
 
 def install(wheel: Path, environment: Path) -> Path:
-    """Install a wheel into a new environment without pip, and return the folder of its programs."""
+    """Install a wheel into a new environment that has no pip, and return the folder of its programs."""
     venv.create(environment)
     programs = environment / ("Scripts" if sys.platform == "win32" else "bin")
-    pip = [sys.executable, "-m", "pip", "--python", programs / "python", "install", "--no-index", wheel]
-    installed = run(pip, environment, environment=NO_CHECKOUT)
+    installed = pip("--python", programs / "python", "install", "--no-index", wheel)
     if installed.returncode:
         raise AssertionError(installed.stdout)
     return programs
+
+
+def pip(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    return run([sys.executable, "-m", "pip", *arguments], ROOT, environment=NO_CHECKOUT)

@@ -1,10 +1,10 @@
 """The README is true: its programs run, its commands work, its links lead somewhere.
 
-Its blocks are one story, told in one directory from top to bottom. A ```python block is a program that must run
-to its end; `<!-- file: app.py -->` on the line before gives it that name for later commands, and
-`<!-- not run: reason -->` has it only compiled. In a ```console block each line that begins with `$ ` is a command.
-Those of litequeue are run; those that stay (a worker without --burst, --watch, a dashboard) and those of other
-programs are only seen to exist.
+Its blocks are one story, told in one directory from top to bottom. A ```python block is a program that must
+run to its end; `<!-- file: app.py -->` on the line before gives it that name for later commands, and
+`<!-- not run: reason -->` has it only compiled. In a ```console block each line that begins with `$ ` is
+a command. Those of litequeue are run; those that stay (a worker without --burst, --watch, a dashboard) and
+those of other programs are only seen to exist.
 """
 
 import importlib.util
