@@ -99,22 +99,6 @@ class PickleCodec:
             raise EncodingError(f"a pickle can not be read: {type(error).__name__}: {error}") from error
 
 
-JSON = JsonCodec()
-PICKLE = PickleCodec()
-
-
-def reader(codec: Codec, stored_name: str) -> Codec:
-    """The codec that may read a value stored under `stored_name`: the queue's own, or JSON."""
-    if stored_name == codec.name:
-        return codec
-    if stored_name == JSON.name:
-        return JSON
-    raise EncodingError(
-        f"the value was written by the codec {stored_name!r}, this queue was opened with {codec.name!r}; "
-        f"open it with Queue(…, codec=…) of that name if you trust whoever wrote the file"
-    )
-
-
 # --- the types a task may carry ------------------------------------------------------------------
 
 
@@ -307,3 +291,19 @@ def _rebuild(kind: Any, values: dict[str, Any]) -> object:
         if not field.init and field.name in values:
             object.__setattr__(made, field.name, values[field.name])  # also when frozen
     return made
+
+
+JSON = JsonCodec()
+PICKLE = PickleCodec()
+
+
+def reader(codec: Codec, stored_name: str) -> Codec:
+    """The codec that may read a value stored under `stored_name`: the queue's own, or JSON."""
+    if stored_name == codec.name:
+        return codec
+    if stored_name == JSON.name:
+        return JSON
+    raise EncodingError(
+        f"the value was written by the codec {stored_name!r}, this queue was opened with {codec.name!r}; "
+        f"open it with Queue(…, codec=…) of that name if you trust whoever wrote the file"
+    )

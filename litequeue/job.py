@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 
 from .errors import InvalidOption
@@ -98,7 +98,7 @@ class Complete:
 
     lease: Lease
     result: str | bytes | None = None
-    codec: str = "json"
+    codec: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,11 +157,28 @@ class Note:
 
 @dataclass(frozen=True, slots=True)
 class Want:
-    """What a worker would take from one queue: how many, and none of the tasks to skip."""
+    """What a worker would take from one queue.
+
+    The first `start` of at most `limit` jobs begin at once, the others wait in the worker. Tasks in `known`
+    can be run, those in `refused` can not, those in `skip` not now; of others only the names come back.
+    """
 
     queue: str
+    start: int
     limit: int
+    known: frozenset[str] | None = None
+    refused: frozenset[str] = frozenset()
     skip: frozenset[str] = frozenset()
+    revive: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """A job that waited in the worker now begins; what its row left open is what its task says."""
+
+    lease: Lease
+    ack: str | None = None
+    max_crashes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +187,24 @@ class Claim:
 
     jobs: tuple[Claimed, ...] = ()
     unknown: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """All that a worker writes in one transaction: what ended, what began, what it wants next."""
+
+    settlements: tuple[Settlement, ...] = ()
+    notes: tuple[Note, ...] = ()
+    starts: tuple[Start, ...] = ()
+    wants: tuple[Want, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What a turn came to: which settlements were accepted, and what was claimed."""
+
+    accepted: tuple[bool, ...] = ()
+    claim: Claim = Claim()
 
 
 # --- what is read back -----------------------------------------------------------------------------
@@ -205,6 +240,23 @@ class Snapshot:
     options: str | None
     codec: str
     message: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredResult:
+    """What a job returned, still encoded; no codec means that it returned None."""
+
+    body: str | bytes | None
+    codec: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class LogLine:
+    """One line that a task logged."""
+
+    attempt: int
+    at: int
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,4 +310,3 @@ class NewWorker:
     queues: tuple[str, ...] = ()
     threads: int = 1
     lease: int = 30_000_000
-    options: dict[str, object] = field(default_factory=dict)

@@ -1,0 +1,1 @@
+"""The storage floor: the only rooms that speak SQL."""

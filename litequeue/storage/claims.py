@@ -1,0 +1,157 @@
+"""Promote, expire and claim: from waiting to running, inside one write transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from sqlite3 import Connection
+from typing import Any
+
+from ..job import Claim, Claimed, Lease, Want
+
+Row = tuple[Any, ...]
+CHUNK = 1000
+
+PROMOTE = """
+UPDATE litequeue_job SET state = 'ready' WHERE id IN (
+  SELECT id FROM litequeue_job WHERE state = 'scheduled' AND queue = ? AND run_at <= ? ORDER BY run_at LIMIT ?)
+"""
+EXPIRE = """
+UPDATE litequeue_job SET state = 'cancelled', reason = 'expired', finished_at = :now, parked = 0 WHERE id IN (
+  SELECT id FROM litequeue_job INDEXED BY litequeue_expiring
+  WHERE expires_at <= :now AND expires_at IS NOT NULL AND state IN ('scheduled', 'blocked', 'ready')
+  ORDER BY expires_at LIMIT :limit)
+"""
+IS_PAUSED = "SELECT 1 FROM litequeue_queue WHERE name = ? AND paused_at IS NOT NULL"
+CANDIDATES = """
+SELECT id, task, payload, codec, priority, attempt, failures, crashes, run_at, ack, max_crashes, meta, options
+FROM litequeue_job WHERE state = 'ready' AND parked = 0 AND queue = ?
+ORDER BY priority DESC, run_at, id LIMIT ?
+"""
+CLAIM = """
+UPDATE litequeue_job
+SET state = 'running', worker = ?, attempt = attempt + 1, started_at = ?, progress = NULL, progress_text = NULL
+WHERE id = ? AND state = 'ready'
+"""
+PARK = "UPDATE litequeue_job SET parked = 1 WHERE id = ? AND state = 'ready'"
+REVIVE = """
+UPDATE litequeue_job SET parked = 0 WHERE id IN (
+  SELECT id FROM litequeue_job WHERE state = 'ready' AND parked = 1 AND queue = ? AND task = ?
+  ORDER BY priority DESC, run_at, id LIMIT ?)
+"""
+FIRST_PARKED = "SELECT min(task) FROM litequeue_job WHERE state = 'ready' AND parked = 1 AND queue = ? AND task > ?"
+PAYLOAD = "SELECT body FROM litequeue_blob WHERE job = ? AND kind = 'payload'"
+HAS_READY = "SELECT 1 FROM litequeue_job WHERE state = 'ready' AND parked = 0 AND queue = ? LIMIT 1"
+NEXT_DUE = "SELECT min(run_at) FROM litequeue_job WHERE state = 'scheduled' AND queue = ?"
+NEXT_EXPIRY = """
+SELECT min(expires_at) FROM litequeue_job INDEXED BY litequeue_expiring
+WHERE expires_at IS NOT NULL AND state IN ('scheduled', 'blocked', 'ready')
+"""
+
+
+def claim(connection: Connection, worker: int, wants: Iterable[Want], now: int) -> Claim:
+    """Give a worker what it wants, queue by queue in the order of its wants."""
+    jobs: list[Claimed] = []
+    unknown: set[str] = set()
+    connection.execute(EXPIRE, {"now": now, "limit": CHUNK})
+    for want in wants:
+        promote(connection, want.queue, now)
+        if want.limit > 0 and connection.execute(IS_PAUSED, (want.queue,)).fetchone() is None:
+            jobs += _claim_from(connection, worker, want, now, unknown)
+    return Claim(tuple(jobs), frozenset(unknown))
+
+
+def promote(connection: Connection, queue: str, now: int) -> int:
+    """Make due jobs ready, a bounded number at a time; how many."""
+    return connection.execute(PROMOTE, (queue, now, CHUNK)).rowcount
+
+
+def is_work_waiting(connection: Connection, queues: Iterable[str], now: int) -> bool:
+    """Whether a claim would find something; reads only, so it may be asked often."""
+    for queue in queues:
+        if connection.execute(IS_PAUSED, (queue,)).fetchone() is not None:
+            continue
+        if connection.execute(HAS_READY, (queue,)).fetchone() is not None:
+            return True
+        due = connection.execute(NEXT_DUE, (queue,)).fetchone()[0]
+        if due is not None and due <= now:
+            return True
+    return False
+
+
+def next_due(connection: Connection, queues: Iterable[str]) -> int | None:
+    """When the next scheduled job of these queues is due."""
+    found = [connection.execute(NEXT_DUE, (queue,)).fetchone()[0] for queue in queues]
+    return min((due for due in found if due is not None), default=None)
+
+
+def parked_tasks(connection: Connection, queue: str) -> frozenset[str]:
+    """The tasks of which a worker could not make sense; one seek for each of them."""
+    tasks: list[str] = []
+    name = ""
+    while (name := connection.execute(FIRST_PARKED, (queue, name)).fetchone()[0]) is not None:
+        tasks.append(name)
+    return frozenset(tasks)
+
+
+def _claim_from(connection: Connection, worker: int, want: Want, now: int, unknown: set[str]) -> list[Claimed]:
+    for task in want.revive:
+        connection.execute(REVIVE, (want.queue, task, want.limit))
+    rows = _candidates(connection, want, unknown)
+    taken = [_claimed(connection, want.queue, row, started=place < want.start) for place, row in enumerate(rows)]
+    connection.executemany(
+        CLAIM, [(worker, now if job.started else None, job.lease.job) for job in taken]
+    )
+    return taken
+
+
+def _candidates(connection: Connection, want: Want, unknown: set[str]) -> list[Row]:
+    """The rows to take: what stands in the way for good is parked, a bounded number at a time."""
+    chosen: list[Row] = []
+    for size in (want.limit, max(CHUNK, want.limit)):
+        rows = connection.execute(CANDIDATES, (want.queue, size)).fetchall()
+        refused = [(row[0],) for row in rows if row[1] in want.refused]
+        connection.executemany(PARK, refused)
+        unknown.update(row[1] for row in rows if not _is_judged(row[1], want))
+        chosen = [row for row in rows if _may_run(row[1], want)][: want.limit]
+        if not refused or len(chosen) == want.limit or len(rows) < size:
+            break
+    return _without_company(chosen, want.start)
+
+
+def _is_judged(task: str, want: Want) -> bool:
+    return want.known is None or task in want.known or task in want.refused
+
+
+def _may_run(task: str, want: Want) -> bool:
+    return (want.known is None or task in want.known) and task not in want.skip and task not in want.refused
+
+
+def _without_company(rows: list[Row], start: int) -> list[Row]:
+    """A job that already took a worker down neither waits in one nor has others wait behind it."""
+    if any(row[7] for row in rows):
+        return rows[: max(start, 1)]
+    return rows
+
+
+def _claimed(connection: Connection, queue: str, row: Row, *, started: bool) -> Claimed:
+    (id, task, payload, codec, priority, attempt, failures, crashes, run_at, ack, max_crashes, meta, options) = row
+    if payload is None:
+        # A large body is read by itself: RETURNING would copy it through a temporary table.
+        found = connection.execute(PAYLOAD, (id,)).fetchone()
+        payload = found[0] if found else ""
+    return Claimed(
+        lease=Lease(id, attempt + 1),
+        task=task,
+        queue=queue,
+        payload=payload,
+        codec=codec,
+        priority=priority,
+        failures=failures,
+        crashes=crashes,
+        run_at=run_at,
+        started=started,
+        ack=ack,
+        max_crashes=max_crashes,
+        meta=meta,
+        options=options,
+    )

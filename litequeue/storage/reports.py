@@ -1,0 +1,181 @@
+"""What is read back: jobs, counts, failures, and why a job does not run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from sqlite3 import Connection
+
+from ..errors import JobNotFound
+from ..job import FailedAttempt, Filter, LogLine, Snapshot, State, StoredResult, WorkerInfo
+from .database import Database
+
+COLUMNS = """id, task, queue, state, reason, priority, attempt, failures, crashes, max_crashes, created_at,
+  run_at, started_at, finished_at, expires_at, worker, cancelling, parked, progress, progress_text, ack, tags,
+  meta, options, codec, message"""
+MATCHES = """
+  AND (:state IS NULL OR state = :state) AND (:task IS NULL OR task = :task)
+  AND (:queue IS NULL OR queue = :queue) AND (:before IS NULL OR created_at < :before)
+  AND (:tag IS NULL OR EXISTS (SELECT 1 FROM json_each(tags) WHERE value = :tag))
+"""
+MATCHING = f"SELECT id FROM litequeue_job WHERE id > :after {MATCHES} ORDER BY id LIMIT :limit"
+NEWEST_FIRST = f"SELECT {COLUMNS} FROM litequeue_job WHERE id < :after {MATCHES} ORDER BY id DESC LIMIT :limit"
+ONE = f"SELECT {COLUMNS} FROM litequeue_job WHERE id = ?"
+PAYLOAD = """
+SELECT coalesce(payload, (SELECT body FROM litequeue_blob WHERE job = :id AND kind = 'payload')), codec
+FROM litequeue_job WHERE id = :id
+"""
+RESULT = """
+SELECT coalesce(result, (SELECT body FROM litequeue_blob WHERE job = :id AND kind = 'result')), result_codec
+FROM litequeue_job WHERE id = :id
+"""
+FAILURES = """
+SELECT attempt, failed_at, reason, type, message, traceback FROM litequeue_failure
+WHERE job = ? ORDER BY attempt
+"""
+LOG = "SELECT attempt, at, text FROM litequeue_log WHERE job = ? ORDER BY number"
+COUNTS = {
+    State.SCHEDULED: "SELECT count(*) FROM litequeue_job WHERE state = 'scheduled' AND queue = :queue",
+    State.BLOCKED: "SELECT count(*) FROM litequeue_job WHERE state = 'blocked' AND queue = :queue",
+    State.READY: """
+      SELECT (SELECT count(*) FROM litequeue_job WHERE state = 'ready' AND parked = 0 AND queue = :queue)
+           + (SELECT count(*) FROM litequeue_job WHERE state = 'ready' AND parked = 1 AND queue = :queue)""",
+    State.RUNNING: "SELECT count(*) FROM litequeue_job WHERE state = 'running' AND worker > 0 AND queue = :queue",
+    State.COMPLETED: """
+      SELECT count(*) FROM litequeue_job
+      WHERE queue = :queue AND state = 'completed' AND finished_at IS NOT NULL""",
+    State.FAILED: """
+      SELECT count(*) FROM litequeue_job
+      WHERE queue = :queue AND state = 'failed' AND finished_at IS NOT NULL""",
+    State.CANCELLED: """
+      SELECT count(*) FROM litequeue_job
+      WHERE queue = :queue AND state = 'cancelled' AND finished_at IS NOT NULL""",
+}
+# The next name after a given one, in each index that begins with the queue: a seek each, never a scan.
+NEXT_QUEUE = """
+SELECT min(name) FROM (
+  SELECT min(queue) AS name FROM litequeue_job WHERE state = 'ready' AND parked = 0 AND queue > :name
+  UNION ALL SELECT min(queue) FROM litequeue_job WHERE state = 'ready' AND parked = 1 AND queue > :name
+  UNION ALL SELECT min(queue) FROM litequeue_job WHERE state = 'scheduled' AND queue > :name
+  UNION ALL SELECT min(queue) FROM litequeue_job WHERE state = 'blocked' AND queue > :name
+  UNION ALL SELECT min(queue) FROM litequeue_job WHERE finished_at IS NOT NULL AND queue > :name)
+"""
+RUNNING_QUEUES = "SELECT DISTINCT queue FROM litequeue_job WHERE state = 'running' AND worker > 0"
+PAUSED = "SELECT name FROM litequeue_queue WHERE paused_at IS NOT NULL ORDER BY name"
+AHEAD = """
+SELECT count(*) FROM (
+  SELECT 1 FROM litequeue_job WHERE state = 'ready' AND parked = 0 AND queue = :queue
+  AND (priority > :priority OR (priority = :priority AND (run_at, id) < (:run_at, :id))) LIMIT 10001)
+"""
+WORKERS = """
+SELECT id, name, pid, queues, threads, started_at, seen_at, boot, lease_until, lock_inode, stopping,
+       (SELECT count(*) FROM litequeue_job WHERE state = 'running' AND worker = litequeue_worker.id)
+FROM litequeue_worker ORDER BY id
+"""
+CANCELLING = "SELECT id, attempt FROM litequeue_job WHERE state = 'running' AND worker = ? AND cancelling = 1"
+MOST = 2**63 - 1
+
+
+class Reports:
+    """Questions to the file; none of them changes it, and none keeps a cursor open."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+
+    def job(self, id: int) -> Snapshot:
+        """One job as it is now. Raises `JobNotFound`."""
+        row = self.database.read(lambda c: c.execute(ONE, (id,)).fetchone())
+        if row is None:
+            raise JobNotFound(f"{self.database.path}: there is no job {id}; was it deleted, or pruned?")
+        return _snapshot(row)
+
+    def jobs(self, chosen: Filter, limit: int = 100, after: int | None = None) -> list[Snapshot]:
+        """The jobs that match, newest first, at most `limit`; `after` is the last id of the page before."""
+        values = {
+            "state": chosen.state,
+            "task": chosen.task,
+            "queue": chosen.queue,
+            "tag": chosen.tag,
+            "before": chosen.created_before,
+            "after": MOST if after is None else after,
+            "limit": limit,
+        }
+        return [_snapshot(row) for row in self.database.read(lambda c: c.execute(NEWEST_FIRST, values).fetchall())]
+
+    def payload(self, id: int) -> tuple[str | bytes, str]:
+        """The encoded arguments of a job, and the name of their codec. Raises `JobNotFound`."""
+        body, codec = self._row_of(id, PAYLOAD)
+        return body, codec  # type: ignore[return-value]
+
+    def result(self, id: int) -> StoredResult:
+        """The encoded result of a job. Raises `JobNotFound`."""
+        body, codec = self._row_of(id, RESULT)
+        return StoredResult(body, codec)  # type: ignore[arg-type]
+
+    def failures(self, id: int) -> list[FailedAttempt]:
+        """The attempts of a job that failed, oldest first."""
+        return [FailedAttempt(*row) for row in self.database.read(lambda c: c.execute(FAILURES, (id,)).fetchall())]
+
+    def log(self, id: int) -> list[LogLine]:
+        """What the job's attempts logged, oldest first."""
+        return [LogLine(*row) for row in self.database.read(lambda c: c.execute(LOG, (id,)).fetchall())]
+
+    def counts(self, queue: str) -> dict[State, int]:
+        """How many jobs of the queue are in each state."""
+
+        def operation(connection: Connection) -> dict[State, int]:
+            values = {"queue": queue}
+            return {state: connection.execute(text, values).fetchone()[0] for state, text in COUNTS.items()}
+
+        return self.database.read(operation)
+
+    def queues(self) -> list[str]:
+        """The names of all queues that have a job, or are paused."""
+        return self.database.read(_queue_names)
+
+    def paused(self) -> list[str]:
+        """The names of the paused queues."""
+        return [row[0] for row in self.database.read(lambda c: c.execute(PAUSED).fetchall())]
+
+    def ahead(self, job: Snapshot) -> int:
+        """How many ready jobs of its queue come before this one; counts to 10,001."""
+        values = {"queue": job.queue, "priority": job.priority, "run_at": job.run_at, "id": job.id}
+        return int(self.database.read(lambda c: c.execute(AHEAD, values).fetchone()[0]))
+
+    def workers(self) -> list[WorkerInfo]:
+        """All workers that signed on and did not sign off, the dead among them."""
+        rows = self.database.read(lambda c: c.execute(WORKERS).fetchall())
+        return [_worker(row) for row in rows]
+
+    def cancelling(self, worker: int) -> list[tuple[int, int]]:
+        """The leases of a worker's jobs that were asked to stop."""
+        return self.database.read(lambda c: c.execute(CANCELLING, (worker,)).fetchall())
+
+    def _row_of(self, id: int, query: str) -> Sequence[object]:
+        row: Sequence[object] | None = self.database.read(lambda c: c.execute(query, {"id": id}).fetchone())
+        if row is None:
+            raise JobNotFound(f"{self.database.path}: there is no job {id}; was it deleted, or pruned?")
+        return row
+
+
+def _snapshot(row: Sequence[object]) -> Snapshot:
+    values = list(row)
+    values[3] = State(values[3])  # type: ignore[arg-type]
+    values[16], values[17] = bool(values[16]), bool(values[17])
+    return Snapshot(*values)  # type: ignore[arg-type]
+
+
+def _worker(row: Sequence[object]) -> WorkerInfo:
+    values = list(row)
+    values[3] = tuple(json.loads(str(values[3])))
+    values[10] = bool(values[10])
+    return WorkerInfo(*values)  # type: ignore[arg-type]
+
+
+def _queue_names(connection: Connection) -> list[str]:
+    names = {row[0] for row in connection.execute(RUNNING_QUEUES).fetchall()}
+    names.update(row[0] for row in connection.execute(PAUSED).fetchall())
+    name = ""
+    while (name := connection.execute(NEXT_QUEUE, {"name": name}).fetchone()[0]) is not None:
+        names.add(name)
+    return sorted(names)

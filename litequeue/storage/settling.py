@@ -1,0 +1,165 @@
+"""Complete, fail, snooze, release, cancel: how a lease ends, and what a running job notes on the way.
+
+Every statement names the state it leaves and the lease it holds; no row changed means that the lease was
+lost. A job that was asked to stop ends as cancelled, whatever its attempt came to.
+"""
+
+from __future__ import annotations
+
+from sqlite3 import Connection
+
+from ..job import Cancelled, Complete, Crash, Fail, Failure, Lease, Note, Release, Settlement, Snoozed, Start
+
+INLINE_LIMIT = 4096
+DEFAULT_MAX_CRASHES = 3
+
+COMPLETE = """
+UPDATE litequeue_job
+SET state = iif(cancelling, 'cancelled', 'completed'), reason = iif(cancelling, 'cancelled', NULL),
+    finished_at = :now, worker = NULL, cancelling = 0, result = :result, result_codec = :codec,
+    started_at = coalesce(started_at, :now)
+WHERE id = :id AND attempt = :attempt AND state = 'running'
+"""
+RETRY_LATER = """
+UPDATE litequeue_job
+SET state = iif(cancelling, 'cancelled', 'scheduled'), reason = iif(cancelling, 'cancelled', NULL),
+    finished_at = iif(cancelling, :now, NULL), run_at = :run_at, worker = NULL, cancelling = 0,
+    failures = failures + :failures, started_at = coalesce(started_at, :now)
+WHERE id = :id AND attempt = :attempt AND state = 'running'
+"""
+FAIL = """
+UPDATE litequeue_job
+SET state = iif(cancelling, 'cancelled', 'failed'), reason = iif(cancelling, 'cancelled', :reason),
+    finished_at = :now, worker = NULL, cancelling = 0, message = :message, failures = failures + 1,
+    started_at = coalesce(started_at, :now)
+WHERE id = :id AND attempt = :attempt AND state = 'running'
+"""
+RELEASE = """
+UPDATE litequeue_job
+SET state = iif(cancelling, 'cancelled', 'ready'), reason = iif(cancelling, 'cancelled', NULL),
+    finished_at = iif(cancelling, :now, NULL), worker = NULL, cancelling = 0, started_at = NULL
+WHERE id = :id AND attempt = :attempt AND state = 'running'
+"""
+CANCEL = """
+UPDATE litequeue_job
+SET state = 'cancelled', reason = 'cancelled', finished_at = :now, worker = NULL, cancelling = 0,
+    message = :message, started_at = coalesce(started_at, :now)
+WHERE id = :id AND attempt = :attempt AND state = 'running'
+"""
+# Its worker died under it: once more, unless that was too often, or once was all it wanted.
+CRASH = """
+UPDATE litequeue_job
+SET state = CASE WHEN cancelling THEN 'cancelled' WHEN ack = 'early' THEN 'failed'
+                 WHEN crashes + 1 >= coalesce(max_crashes, :max_crashes) THEN 'failed' ELSE 'ready' END,
+    reason = CASE WHEN cancelling THEN 'cancelled' WHEN ack = 'early' THEN 'lost'
+                  WHEN crashes + 1 >= coalesce(max_crashes, :max_crashes) THEN 'crashed' END,
+    finished_at = iif(cancelling OR ack = 'early' OR crashes + 1 >= coalesce(max_crashes, :max_crashes),
+                      :now, NULL),
+    crashes = crashes + 1, worker = NULL, cancelling = 0, message = :message
+WHERE id = :id AND attempt = :attempt AND state = 'running'
+"""
+START = """
+UPDATE litequeue_job
+SET started_at = :now, ack = coalesce(ack, :ack), max_crashes = coalesce(max_crashes, :max_crashes)
+WHERE id = :id AND attempt = :attempt AND state = 'running'
+"""
+NOTE = """
+UPDATE litequeue_job
+SET progress = coalesce(:progress, progress), progress_text = coalesce(:text, progress_text),
+    meta = coalesce(:meta, meta)
+WHERE id = :id AND attempt = :attempt AND state = 'running'
+"""
+ADD_FAILURE = "INSERT OR REPLACE INTO litequeue_failure VALUES (?, ?, ?, ?, ?, ?, ?)"
+ADD_LOG = """
+INSERT INTO litequeue_log (job, number, attempt, at, text)
+SELECT :job, coalesce((SELECT max(number) FROM litequeue_log WHERE job = :job), 0) + 1, :attempt, :at, :text
+"""
+ADD_RESULT = "INSERT OR REPLACE INTO litequeue_blob (job, kind, body) VALUES (?, 'result', ?)"
+STATE_OF = "SELECT state FROM litequeue_job WHERE id = ?"
+
+
+def settle(connection: Connection, settlement: Settlement, now: int) -> bool:
+    """End one lease as the settlement says; False when the lease was lost and nothing was written."""
+    lease = settlement.lease
+    match settlement:
+        case Complete():
+            return _complete(connection, settlement, now)
+        case Fail(retry_at=int() as run_at):
+            held = _change(connection, RETRY_LATER, lease, now, run_at=run_at, failures=1)
+            return held and _record(connection, lease, settlement.failure, now)
+        case Fail(failure=failure):
+            held = _change(connection, FAIL, lease, now, reason=failure.reason, message=failure.message)
+            return held and _record(connection, lease, failure, now)
+        case Crash(failure=failure):
+            return crash(connection, lease, failure, now)
+        case Snoozed(run_at=run_at):
+            return _change(connection, RETRY_LATER, lease, now, run_at=run_at, failures=0)
+        case Release():
+            return _change(connection, RELEASE, lease, now)
+        case Cancelled(message=message):
+            return _change(connection, CANCEL, lease, now, message=message or None)
+
+
+def crash(connection: Connection, lease: Lease, failure: Failure, now: int) -> bool:
+    """End a lease whose process died: back to ready, or failed at the crash limit."""
+    held = _change(
+        connection, CRASH, lease, now, max_crashes=DEFAULT_MAX_CRASHES, message=failure.message
+    )
+    return held and _record(connection, lease, failure, now)
+
+
+def complete_at_once(connection: Connection, settlement: Complete, now: int) -> bool:
+    """Complete within the task's own transaction; False also when the job was asked to stop."""
+    if not _complete(connection, settlement, now):
+        return False
+    row = connection.execute(STATE_OF, (settlement.lease.job,)).fetchone()
+    return bool(row[0] == "completed")
+
+
+def start(connection: Connection, begun: Start, now: int) -> bool:
+    """Mark that a job which waited in its worker now runs, so that a crash is charged to it."""
+    return _change(connection, START, begun.lease, now, ack=begun.ack, max_crashes=begun.max_crashes)
+
+
+def note(connection: Connection, written: Note, now: int) -> bool:
+    """Store progress, meta and log lines of a running job; False when its lease was lost."""
+    held = _change(
+        connection,
+        NOTE,
+        written.lease,
+        now,
+        progress=written.progress,
+        text=written.progress_text,
+        meta=written.meta,
+    )
+    if held:
+        lease = written.lease
+        connection.executemany(
+            ADD_LOG,
+            [{"job": lease.job, "attempt": lease.attempt, "at": at, "text": text} for at, text in written.logs],
+        )
+    return held
+
+
+def _complete(connection: Connection, settlement: Complete, now: int) -> bool:
+    body, lease = settlement.result, settlement.lease
+    large = body is not None and len(body) > INLINE_LIMIT
+    inline = None if large else body
+    if not _change(connection, COMPLETE, lease, now, result=inline, codec=settlement.codec):
+        return False
+    if large:
+        connection.execute(ADD_RESULT, (lease.job, body))
+    return True
+
+
+def _change(connection: Connection, statement: str, lease: Lease, now: int, **values: object) -> bool:
+    parameters = {"id": lease.job, "attempt": lease.attempt, "now": now, **values}
+    return connection.execute(statement, parameters).rowcount == 1
+
+
+def _record(connection: Connection, lease: Lease, failure: Failure, now: int) -> bool:
+    connection.execute(
+        ADD_FAILURE,
+        (lease.job, lease.attempt, now, failure.reason, failure.type, failure.message, failure.traceback),
+    )
+    return True

@@ -1,0 +1,91 @@
+"""Locks on the file beside the database: the writers' queue, and a sign of life per worker.
+
+They are open-file-description locks (Linux 3.15), which the kernel drops when their last holder dies, in
+this container or another. Unlike `flock` they take single bytes, and unlike classic record locks they
+survive another descriptor of the same file being closed.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import struct
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+if sys.platform == "linux":
+    import fcntl
+
+_FLOCK = "hhqqi4x"  # struct flock on 64-bit Linux: type, whence, start, length, pid
+_TURN = 0
+_FIRST_WORKER = 1 << 20
+
+
+def supported() -> bool:
+    """Whether this system has locks of the kind needed; without them leases alone decide."""
+    return sys.platform == "linux" and sys.maxsize > 2**32 and hasattr(fcntl, "F_OFD_SETLK")
+
+
+class SideFile:
+    """The file `<database>-lock`. It holds no data; its bytes are only places for locks."""
+
+    def __init__(self, path: str) -> None:
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        self._descriptor = os.open(path, flags, 0o600)
+        self.inode = os.fstat(self._descriptor).st_ino
+        self._own: set[int] = set()
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """Wait in the kernel's queue of writers, and hold its head."""
+        self._set(fcntl.F_WRLCK, _TURN, fcntl.F_OFD_SETLKW)
+        try:
+            yield
+        finally:
+            self._set(fcntl.F_UNLCK, _TURN, fcntl.F_OFD_SETLK)
+
+    def hold(self, worker: int) -> None:
+        """Take the sign of life of a worker; the kernel drops it with our last breath."""
+        self._set(fcntl.F_WRLCK, _FIRST_WORKER + worker, fcntl.F_OFD_SETLK)
+        self._own.add(worker)
+
+    def release(self, worker: int) -> None:
+        """Give the sign of life back."""
+        self._own.discard(worker)
+        self._set(fcntl.F_UNLCK, _FIRST_WORKER + worker, fcntl.F_OFD_SETLK)
+
+    def is_held(self, worker: int) -> bool:
+        """Whether anybody holds the sign of life of this worker."""
+        if worker in self._own:
+            return True  # a lock does not stand in its own way, so the kernel would call it free
+        request = struct.pack(_FLOCK, fcntl.F_WRLCK, os.SEEK_SET, _FIRST_WORKER + worker, 1, 0)
+        answer = fcntl.fcntl(self._descriptor, fcntl.F_OFD_GETLK, request)
+        return bool(struct.unpack(_FLOCK, answer)[0] != fcntl.F_UNLCK)
+
+    def close(self) -> None:
+        """Close the file; a forked child does so too, and its parent's locks stay."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def _set(self, kind: int, place: int, command: int) -> None:
+        fcntl.fcntl(self._descriptor, command, struct.pack(_FLOCK, kind, os.SEEK_SET, place, 1, 0))
+
+
+def open_side_file(path: str) -> SideFile | None:
+    """The side file at this path, or None where such locks, or the right to make it, are missing."""
+    if not supported():
+        return None
+    try:
+        side = SideFile(path)
+    except PermissionError:
+        return None
+    try:
+        side.is_held(0)
+    except OSError as error:
+        side.close()
+        if error.errno in (errno.EINVAL, errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP):
+            return None
+        raise
+    return side

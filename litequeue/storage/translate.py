@@ -1,0 +1,46 @@
+"""Driver errors become ours, once and here."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from .. import errors
+
+_BY_CODE: dict[int, tuple[type[errors.DatabaseError], str]] = {
+    sqlite3.SQLITE_BUSY: (errors.DatabaseBusy, "another program keeps it locked; end or shorten its transaction"),
+    sqlite3.SQLITE_LOCKED: (errors.DatabaseBusy, "another program keeps it locked; end or shorten its transaction"),
+    sqlite3.SQLITE_FULL: (errors.DiskFull, "the disk is full; what is stored is sound, free some room"),
+    sqlite3.SQLITE_READONLY: (errors.ReadOnly, "it, or its folder, can not be written; check the permissions"),
+    sqlite3.SQLITE_CANTOPEN: (errors.MissingFile, "it can not be opened; check that file and folder exist"),
+    sqlite3.SQLITE_NOTADB: (errors.NotADatabase, "it is not a SQLite database; give another path"),
+    sqlite3.SQLITE_CORRUPT: (errors.DatabaseDamaged, "SQLite finds it malformed; restore a backup"),
+}
+
+
+def primary_code(error: sqlite3.Error) -> int:
+    """The first byte of SQLite's result code, which names the family of the error."""
+    return (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
+
+
+def is_busy(error: sqlite3.Error) -> bool:
+    """Whether somebody else holds the lock that was wanted."""
+    return primary_code(error) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+
+
+def translate(error: sqlite3.Error, path: str) -> errors.LiteQueueError:
+    """Our error for one of the driver."""
+    kind, advice = _BY_CODE.get(primary_code(error), (errors.DatabaseError, ""))
+    name = getattr(error, "sqlite_errorname", None) or type(error).__name__
+    text = f"{path}: {advice} ({name}: {error})" if advice else f"{path}: {name}: {error}"
+    return kind(text)
+
+
+@contextmanager
+def translated(path: str) -> Iterator[None]:
+    """Raise our errors for the driver's within the block."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise translate(error, path) from error
