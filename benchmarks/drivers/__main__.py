@@ -1,0 +1,100 @@
+"""`python -m drivers NAME VERB [NUMBER]`: do one thing with one queue; the answer is a line of JSON."""
+
+import json
+import sys
+import threading
+import time
+from importlib import import_module
+from typing import Any
+
+from .shared import STAMP, directory, setting
+
+WARM_UP = 20
+
+
+def describe(driver: Any, _: int) -> object:
+    """Say which version runs, and the durability read from the live connection."""
+    version, durability = driver.describe()
+    return {"version": version, "durability": durability}
+
+
+def enqueue(driver: Any, count: int) -> object:
+    """Time `count` jobs enqueued one by one, by as many threads as `producers` says."""
+    for index in range(WARM_UP):
+        driver.enqueue(index)
+    return {"seconds": _timed(driver, count, setting("producers", 1))}
+
+
+def _timed(driver: Any, count: int, producers: int) -> float:
+    share = count // producers
+    gate = threading.Barrier(producers + 1)
+    threads = [threading.Thread(target=_produce, args=(driver, share, gate)) for _ in range(producers)]
+    for thread in threads:
+        thread.start()
+    gate.wait()
+    begun = time.perf_counter()
+    for thread in threads:
+        thread.join()
+    return (time.perf_counter() - begun) * count / (share * producers)
+
+
+def _produce(driver: Any, count: int, gate: threading.Barrier) -> None:
+    gate.wait()
+    for index in range(count):
+        driver.enqueue(index)
+
+
+def enqueue_many(driver: Any, count: int) -> object:
+    """Time `count` jobs enqueued by the queue's own call for many."""
+    driver.enqueue(0)
+    begun = time.perf_counter()
+    driver.enqueue_many(count)
+    return {"seconds": time.perf_counter() - begun}
+
+
+def fill(driver: Any, count: int) -> object:
+    """Enqueue the jobs 0 to `count` - 1 in the quickest way the queue has."""
+    if hasattr(driver, "enqueue_many"):
+        driver.enqueue_many(count)
+    else:
+        for index in range(count):
+            driver.enqueue(index)
+    return {}
+
+
+def work(driver: Any, _: int) -> object:
+    """Run jobs until killed."""
+    return driver.work()
+
+
+def ping(driver: Any, count: int) -> object:
+    """Enqueue one job at a time to an idle worker; answer with the instants just before each enqueue."""
+    sent = []
+    for index in range(count):
+        time.sleep(setting("gap", 0.02))
+        sent.append(time.monotonic_ns())
+        driver.enqueue(index)
+        _await_stamps(index + 1)
+    return {"sent": sent}
+
+
+def _await_stamps(count: int) -> None:
+    stamps = directory() / "stamps"
+    time.sleep(0.005)  # first look when a quick worker has surely run it: looking costs it processor time
+    while not stamps.exists() or stamps.stat().st_size < count * STAMP.size:
+        time.sleep(0.005)
+
+
+VERBS = {verb.__name__: verb for verb in (describe, enqueue, enqueue_many, fill, work, ping)}
+
+
+def main() -> None:
+    """Import the named driver, do what the verb says, print the answer."""
+    name, verb, *number = sys.argv[1:]
+    driver = import_module(f"{__package__}.{name}")
+    answer = VERBS[verb](driver, int(number[0]) if number else 0)
+    print(json.dumps(answer), flush=True)
+
+
+if __name__ == "__main__":
+    main()

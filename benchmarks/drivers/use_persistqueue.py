@@ -1,0 +1,35 @@
+"""persist-queue's acknowledged SQLite queue. No worker: the loop is ours, and naps 10 ms when empty."""
+
+import time
+from importlib import import_module
+from importlib.metadata import version
+from typing import Any
+
+from .shared import PADDING, directory, handled, synchronous
+
+_persistqueue: Any = import_module("persistqueue")
+queue = _persistqueue.SQLiteAckQueue(
+    str(directory() / "persistqueue"), multithreading=True, auto_resume=False
+)
+
+
+def enqueue(index: int) -> None:
+    """Put one item."""
+    queue.put([index, PADDING])
+
+
+def work() -> None:
+    """Get, handle, acknowledge, for ever."""
+    while True:
+        try:
+            item = queue.get(block=False)
+        except _persistqueue.Empty:
+            time.sleep(0.01)
+            continue
+        handled(item[0])
+        queue.ack(item)
+
+
+def describe() -> tuple[str, str]:
+    """Return the version and the durability in force."""
+    return f"persist-queue {version('persist-queue')}", synchronous(queue._putter)
