@@ -1,0 +1,77 @@
+"""litequeue: a durable job queue that is one SQLite file.
+
+The house, from the ground up; imports go down these floors, never up:
+
+    errors directives clock retry codec job options     records and arithmetic, no I/O
+    storage/                                            the only rooms that speak SQL
+        schema.sql   the tables, their rules and indexes
+        database     connections, transactions, the file itself
+        gate         one writer at a time per process, group commit
+        sidefile     locks beside the file: the writers' queue, signs of life
+        store        the verbs: enqueue, claim, complete, fail, …
+        workers      sign on, renew, reap
+        reports      what is read back
+    tasks resolve explain handle queue                  what users hold
+    worker/                                             claims, runs, settles
+        execution    a claimed job becomes an outcome; it never sees the store
+        loop         claims and settles; nothing else does
+        heartbeat    renews the lease, reaps the dead, carries notes
+        supervisor   several processes
+        sandbox      a job in a child process of its own
+    testing                                             for the tests of users
+    cli/                                                python -m litequeue
+"""
+
+from .codec import JSON, PICKLE, Codec, JsonCodec
+from .context import current_job
+from .directives import Cancel, Reject, RetryLater, Snooze, TaskTimeout
+from .errors import (
+    BadArguments,
+    EncodingError,
+    InvalidOption,
+    InvalidTask,
+    JobCancelled,
+    JobFailed,
+    JobNotFound,
+    LeaseLost,
+    LiteQueueError,
+    NotAllowed,
+    PayloadTooLarge,
+)
+from .handle import Job
+from .job import State
+from .queue import Queue
+from .retry import Retry
+from .tasks import Call, Task
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "JSON",
+    "PICKLE",
+    "BadArguments",
+    "Call",
+    "Cancel",
+    "Codec",
+    "EncodingError",
+    "InvalidOption",
+    "InvalidTask",
+    "Job",
+    "JobCancelled",
+    "JobFailed",
+    "JobNotFound",
+    "JsonCodec",
+    "LeaseLost",
+    "LiteQueueError",
+    "NotAllowed",
+    "PayloadTooLarge",
+    "Queue",
+    "Reject",
+    "Retry",
+    "RetryLater",
+    "Snooze",
+    "State",
+    "Task",
+    "TaskTimeout",
+    "current_job",
+]

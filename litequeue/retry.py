@@ -85,7 +85,6 @@ class Retry:
         return rng.uniform(0, longest) if self.jitter else longest  # type: ignore
 
 
-NO_RETRY = Retry(max_attempts=1)
 RetryOption = int | Retry | RetryFunction
 
 
@@ -131,3 +130,6 @@ def _name(kind: type[BaseException] | str, option: str) -> str:
     if isinstance(kind, type) and issubclass(kind, BaseException):
         return exception_name(kind)
     raise InvalidTask(f"{option} holds {kind!r}; give exception classes, or names such as 'app:MyError'")
+
+
+NO_RETRY = Retry(max_attempts=1)

@@ -1,0 +1,165 @@
+"""What a task knows about the job it runs for: `current_job()`."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator, MutableMapping
+from contextlib import AbstractContextManager, contextmanager
+from contextvars import ContextVar
+from sqlite3 import Connection
+from typing import Any
+
+from .clock import SECOND, Clock
+from .errors import InvalidOption, LiteQueueError
+from .job import Claimed, Note
+from .options import meta_text
+
+_LINE_LIMIT = 10_000
+_current: ContextVar[RunningJob | None] = ContextVar("litequeue_current_job", default=None)
+
+
+def current_job() -> RunningJob | None:
+    """The job that the code calling this runs for, or None outside of one."""
+    return _current.get()
+
+
+class Mailbox:
+    """What a running job wants stored, kept until the heartbeat or the settlement takes it along."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._progress: tuple[float | None, str | None] = (None, None)
+        self._meta: str | None = None
+        self._logs: list[tuple[int, str]] = []
+        self._full = False
+
+    def put_progress(self, fraction: float | None, text: str | None) -> None:
+        """Keep the newest progress."""
+        with self._lock:
+            self._progress, self._full = (fraction, text), True
+
+    def put_meta(self, text: str) -> None:
+        """Keep the newest meta, as JSON text."""
+        with self._lock:
+            self._meta, self._full = text, True
+
+    def put_line(self, at: int, text: str) -> None:
+        """Keep one more log line."""
+        with self._lock:
+            self._logs.append((at, text))
+            self._full = True
+
+    def take(self, job: Claimed) -> Note | None:
+        """All that was put since it was last taken."""
+        if not self._full:
+            return None
+        with self._lock:
+            note = Note(job.lease, *self._progress, self._meta, tuple(self._logs))
+            self._progress, self._meta, self._logs, self._full = (None, None), None, [], False
+        return note
+
+
+class Meta(MutableMapping[str, Any]):
+    """The job's own notes: a dict of plain JSON values, stored as it changes."""
+
+    def __init__(self, stored: str | None, mailbox: Mailbox) -> None:
+        self._values: dict[str, Any] = dict(json.loads(stored)) if stored else {}
+        self._mailbox = mailbox
+
+    def __getitem__(self, key: str) -> Any:
+        return self._values[key]
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        if not isinstance(key, str):
+            raise InvalidOption(f"{key!r} can not be a key of meta; give a text")
+        text = meta_text({**self._values, key: value})
+        self._values[key] = value
+        self._mailbox.put_meta(text)
+
+    def __delitem__(self, key: str) -> None:
+        del self._values[key]
+        self._mailbox.put_meta(meta_text(self._values))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+
+class RunningJob:
+    """The job that runs: what a task may ask and tell about itself."""
+
+    def __init__(
+        self,
+        claimed: Claimed,
+        clock: Clock,
+        mailbox: Mailbox,
+        timeout: int | None,
+        transaction: Callable[[], AbstractContextManager[Connection]],
+    ) -> None:
+        self.id = claimed.lease.job
+        self.task = claimed.task
+        self.queue = claimed.queue
+        self.attempt = claimed.lease.attempt
+        self.failures = claimed.failures
+        self.meta = Meta(claimed.meta, mailbox)
+        self._clock = clock
+        self._mailbox = mailbox
+        self._transaction = transaction
+        self._cancelled = threading.Event()
+        self._deadline = None if timeout is None else clock.monotonic() + timeout
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether somebody asked this job to stop; a long task looks at it now and then."""
+        return self._cancelled.is_set()
+
+    def time_left(self) -> float | None:
+        """Seconds until the time limit, never below 0; None without a limit."""
+        if self._deadline is None:
+            return None
+        return max(0.0, (self._deadline - self._clock.monotonic()) / SECOND)
+
+    def progress(self, fraction: float, text: str | None = None) -> None:
+        """Tell how far the task is, from 0 to 1, and in words; stored within half a second."""
+        if isinstance(fraction, bool) or not isinstance(fraction, (int, float)) or not 0 <= fraction <= 1:
+            raise InvalidOption(f"progress is {fraction!r}; give a number from 0 to 1")
+        self._mailbox.put_progress(float(fraction), None if text is None else _storable(str(text)))
+
+    def log(self, text: str) -> None:
+        """Keep a line with the job, for `show` and `job.log`."""
+        self._mailbox.put_line(self._clock.now(), _storable(str(text)))
+
+    def transaction(self) -> AbstractContextManager[Connection]:
+        """A connection to the queue's file whose writes commit with the job's completion, or not at all.
+
+        All other writers wait from the block's begin until the task returns, so open it last.
+        """
+        return self._transaction()
+
+    def ask_to_stop(self) -> None:
+        """Let `cancelled` be true from now on; the worker calls this."""
+        self._cancelled.set()
+
+    @contextmanager
+    def entered(self) -> Iterator[RunningJob]:
+        """Be `current_job()` within the block."""
+        token = _current.set(self)
+        try:
+            yield self
+        finally:
+            _current.reset(token)
+
+
+def no_transaction() -> AbstractContextManager[Connection]:
+    """In place of `transaction()` where the file is out of reach."""
+    raise LiteQueueError(
+        "current_job().transaction() is not there in an isolated task, which runs in a process of its own; "
+        "take isolate=True away, or make the writes harmless when they are done twice"
+    )
+
+
+def _storable(text: str) -> str:
+    return text[:_LINE_LIMIT].encode(errors="replace").decode()

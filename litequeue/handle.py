@@ -1,0 +1,244 @@
+"""The handle of a stored job: its id, and what was read of it last."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any, Generic, TypeVar
+
+from .clock import SECOND, Clock, duration, to_datetime
+from .codec import Codec, Types, reader
+from .errors import JobCancelled, JobFailed
+from .explain import explain
+from .job import FINAL, FailedAttempt, LogLine, Snapshot, State
+from .storage.database import Database
+from .storage.reports import Reports
+from .storage.store import Store
+from .storage.workers import Workers
+
+R = TypeVar("R")
+_SHORTEST_PAUSE, _LONGEST_PAUSE = 0.001, 0.05
+
+
+class Desk:
+    """What the handles, tasks and workers of one queue share: the file, seen through its rooms."""
+
+    def __init__(self, database: Database, clock: Clock, codec: Codec, types_of: Callable[[str], Types]) -> None:
+        self.database = database
+        self.clock = clock
+        self.codec = codec
+        self.types_of = types_of
+        self.store = Store(database, clock)
+        self.reports = Reports(database)
+        self.workers = Workers(database, clock)
+
+    def decode(self, body: str | bytes, codec: str, task: str) -> Any:
+        """The value behind a stored text, with the types that the task names."""
+        return reader(self.codec, codec).decode(body, self.types_of(task))
+
+
+class Job(Generic[R]):
+    """A stored job. Attributes show it as it was read last; `refresh()` reads it again."""
+
+    __slots__ = ("_call", "_desk", "_snapshot", "id")
+
+    def __init__(self, desk: Desk, id: int, snapshot: Snapshot | None = None) -> None:
+        self.id = id
+        self._desk = desk
+        self._snapshot = snapshot
+        self._call: tuple[tuple[Any, ...], dict[str, Any]] | None = None
+
+    def refresh(self) -> Job[R]:
+        """Read the job again; the handle itself. Raises `JobNotFound` when it is gone."""
+        self._snapshot = self._desk.reports.job(self.id)
+        return self
+
+    # --- what was read -----------------------------------------------------------------------------
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The row as it was read last."""
+        if self._snapshot is None:
+            self.refresh()
+        assert self._snapshot is not None
+        return self._snapshot
+
+    @property
+    def task(self) -> str:
+        """The name of its task."""
+        return self.snapshot.task
+
+    @property
+    def queue(self) -> str:
+        """The name of its queue."""
+        return self.snapshot.queue
+
+    @property
+    def state(self) -> State:
+        """Its state."""
+        return self.snapshot.state
+
+    @property
+    def reason(self) -> str | None:
+        """Why it failed or was cancelled."""
+        return self.snapshot.reason
+
+    @property
+    def priority(self) -> int:
+        """Its priority; higher runs first."""
+        return self.snapshot.priority
+
+    @property
+    def attempt(self) -> int:
+        """The number of its last attempt; 0 before the first."""
+        return self.snapshot.attempt
+
+    @property
+    def failures(self) -> int:
+        """How many attempts failed since it was enqueued or tried again by hand."""
+        return self.snapshot.failures
+
+    @property
+    def worker(self) -> int | None:
+        """The id of the worker that runs it."""
+        return self.snapshot.worker
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """Its tags."""
+        return tuple(json.loads(self.snapshot.tags or "[]"))
+
+    @property
+    def meta(self) -> dict[str, Any]:
+        """Its meta."""
+        return dict(json.loads(self.snapshot.meta or "{}"))
+
+    @property
+    def progress(self) -> float | None:
+        """What the task last told of its progress, from 0 to 1."""
+        return self.snapshot.progress
+
+    @property
+    def progress_text(self) -> str | None:
+        """The words beside the progress."""
+        return self.snapshot.progress_text
+
+    @property
+    def created_at(self) -> datetime:
+        """When it was enqueued."""
+        return to_datetime(self.snapshot.created_at)
+
+    @property
+    def run_at(self) -> datetime:
+        """When it is, or was, due."""
+        return to_datetime(self.snapshot.run_at)
+
+    @property
+    def started_at(self) -> datetime | None:
+        """When its last attempt began."""
+        return _moment(self.snapshot.started_at)
+
+    @property
+    def finished_at(self) -> datetime | None:
+        """When it reached a final state."""
+        return _moment(self.snapshot.finished_at)
+
+    @property
+    def args(self) -> tuple[Any, ...]:
+        """The positional arguments."""
+        return self._arguments()[0]
+
+    @property
+    def kwargs(self) -> dict[str, Any]:
+        """The keyword arguments."""
+        return self._arguments()[1]
+
+    @property
+    def errors(self) -> list[FailedAttempt]:
+        """The attempts that failed, oldest first, with their tracebacks."""
+        return self._desk.reports.failures(self.id)
+
+    @property
+    def log(self) -> list[LogLine]:
+        """What the task logged through `current_job().log()`."""
+        return self._desk.reports.log(self.id)
+
+    # --- waiting -----------------------------------------------------------------------------------
+
+    def wait(self, timeout: float | timedelta | None = None) -> State:
+        """Wait until the job is final; its state. Raises `TimeoutError` after `timeout` seconds."""
+        clock = self._desk.clock
+        end = None if timeout is None else clock.monotonic() + duration(timeout, "timeout")
+        pause = _SHORTEST_PAUSE
+        while self.refresh().state not in FINAL:
+            left = None if end is None else (end - clock.monotonic()) / SECOND
+            if left is not None and left <= 0:
+                raise TimeoutError(f"job {self.id} is still {self.state}; {self.explain()}")
+            clock.sleep(pause if left is None else min(pause, left))
+            pause = min(2 * pause, _LONGEST_PAUSE)
+        return self.state
+
+    def result(self, timeout: float | timedelta | None = None) -> R:
+        """What the task returned, waited for.
+
+        Raises `JobFailed` with the remote traceback, `JobCancelled`, or `TimeoutError` after `timeout`
+        seconds.
+        """
+        state = self.wait(timeout)
+        if state is State.FAILED:
+            raise self._failure()
+        if state is State.CANCELLED:
+            raise JobCancelled(self.id, self.snapshot.message or self.reason or "")
+        stored = self._desk.reports.result(self.id)
+        if stored.codec is None or stored.body is None:
+            return None  # type: ignore[return-value]
+        value: R = self._desk.decode(stored.body, stored.codec, self.task)
+        return value
+
+    # --- verbs -------------------------------------------------------------------------------------
+
+    def cancel(self, reason: str | None = None) -> None:
+        """Cancel it, or ask it to stop if it runs. Raises `NotAllowed` when it is final."""
+        self._desk.store.cancel(self.id, reason)
+        self.refresh()
+
+    def retry(self) -> None:
+        """Run a failed or cancelled job again, failures back to 0. Raises `NotAllowed` for others."""
+        self._desk.store.retry(self.id)
+        self.refresh()
+
+    def delete(self) -> None:
+        """Remove it with all that was stored about it. Raises `NotAllowed` while it runs."""
+        self._desk.store.delete(self.id)
+
+    def explain(self) -> str:
+        """Why it does not run, or what became of it, in one sentence."""
+        return explain(self._desk.reports, self._desk.workers, self._desk.clock, self.id).text
+
+    def __repr__(self) -> str:
+        return f"<Job {self.id}>" if self._snapshot is None else f"<Job {self.id} {self.task} {self.state}>"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Job) and (other.id, other._desk.database.path) == (self.id, self._desk.database.path)
+
+    def __hash__(self) -> int:
+        return hash((self.id, self._desk.database.path))
+
+    def _arguments(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        if self._call is None:
+            body, codec = self._desk.reports.payload(self.id)
+            args, kwargs = self._desk.decode(body, codec, self.task)
+            self._call = tuple(args), dict(kwargs)
+        return self._call
+
+    def _failure(self) -> JobFailed:
+        last = self.errors[-1:]
+        reason = self.reason or "error"
+        if not last:
+            return JobFailed(self.id, reason, "", self.snapshot.message or "", "")
+        return JobFailed(self.id, reason, last[0].type, last[0].message, last[0].traceback)
+
+
+def _moment(micros: int | None) -> datetime | None:
+    return None if micros is None else to_datetime(micros)

@@ -1,0 +1,216 @@
+"""The options of tasks and jobs: the same names wherever they are given, checked in one place."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, fields, replace
+from datetime import datetime, timedelta
+from sqlite3 import Connection
+from typing import Any, Literal, TypedDict
+
+from .clock import duration, instant
+from .errors import EncodingError, InvalidOption
+from .retry import Retry, RetryFunction, RetryOption, retry_policy
+
+Duration = float | timedelta
+_NAME_LIMIT = 200
+
+
+class TaskOptions(TypedDict, total=False):
+    """What may be said of a task, of a call, and in the explicit form of `enqueue`."""
+
+    queue: str
+    priority: int
+    delay: Duration
+    run_at: datetime
+    expires: Duration | datetime
+    retry: RetryOption
+    timeout: Duration | None
+    ack: Literal["late", "early"]
+    retention: Duration | None
+    tags: str | Iterable[str]
+    meta: Mapping[str, object]
+    max_crashes: int
+    isolate: bool
+
+
+class CallOptions(TaskOptions, total=False):
+    """What may be said of a call: the task's options, and the connection to write through."""
+
+    connection: Connection
+
+
+class _Unset:
+    def __repr__(self) -> str:
+        return "UNSET"
+
+
+UNSET: Any = _Unset()
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Checked options; what was not given is UNSET. Times in microseconds."""
+
+    queue: str = UNSET
+    priority: int = UNSET
+    delay: int = UNSET
+    run_at: int = UNSET
+    expires: int = UNSET
+    expires_at: int = UNSET
+    retry: Retry | RetryFunction = UNSET
+    timeout: int | None = UNSET
+    ack: str = UNSET
+    retention: int | None = UNSET
+    tags: str = UNSET
+    meta: str = UNSET
+    max_crashes: int = UNSET
+    isolate: bool = UNSET
+    connection: Connection = UNSET
+
+    def over(self, base: Options) -> Options:
+        """These options where given, else those of `base`."""
+        given = {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) is not UNSET}
+        if "delay" in given or "run_at" in given:  # the two are one choice
+            base = replace(base, delay=UNSET, run_at=UNSET)
+        if "expires" in given or "expires_at" in given:
+            base = replace(base, expires=UNSET, expires_at=UNSET)
+        return replace(base, **given)
+
+    def stored(self, base: Options) -> str | None:
+        """The JSON text kept with a job: how to run it, where the call differs from `base`, its task."""
+        kept: dict[str, object] = {}
+        if self.retry is not UNSET and self.retry is not base.retry:
+            if not isinstance(self.retry, Retry):
+                raise InvalidOption(
+                    "a function as `retry` can not be stored with a job; "
+                    "give it to @queue.task(retry=…), or use a Retry here"
+                )
+            kept["retry"] = self.retry.to_json()
+        if self.timeout is not UNSET and self.timeout != base.timeout:
+            kept["timeout"] = self.timeout
+        if self.isolate is not UNSET and self.isolate is not base.isolate:
+            kept["isolate"] = self.isolate
+        return json.dumps(kept, separators=(",", ":")) if kept else None
+
+
+NO_OPTIONS = Options()
+
+
+def stored_options(text: str | None) -> Options:
+    """The options that were kept with a job. Raises `EncodingError` when the row was damaged."""
+    if not text:
+        return NO_OPTIONS
+    try:
+        kept = json.loads(text)
+        if "retry" in kept:
+            kept["retry"] = Retry.from_json(kept["retry"])
+        return Options(**kept)
+    except (ValueError, TypeError) as error:
+        raise EncodingError(f"the stored options can not be read: {error}") from error
+
+
+def checked(given: Mapping[str, Any]) -> Options:
+    """Options from what a person typed. Raises `InvalidOption` for a name or value that is not one."""
+    values: dict[str, Any] = {}
+    for name, value in given.items():
+        check = _CHECKS.get(name)
+        if check is None:
+            raise InvalidOption(f"there is no option {name!r}; the options are {', '.join(sorted(_CHECKS))}")
+        values.update(check(value))
+    if "delay" in values and "run_at" in values:
+        raise InvalidOption("delay and run_at are both given; a job can wait for one of them")
+    return Options(**values)
+
+
+def text_name(value: object, what: str) -> str:
+    """A name that a person can read: 1 to 200 printable characters."""
+    if not isinstance(value, str) or not 0 < len(value) <= _NAME_LIMIT or not value.isprintable():
+        raise InvalidOption(f"{what} is {value!r:.80}; give a text of 1 to {_NAME_LIMIT} printable characters")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise InvalidOption(f"{what} is {value!a:.80}, which UTF-8 can not store") from None
+    return value
+
+
+def whole(value: object, what: str, low: int, high: int) -> int:
+    """A whole number within bounds; True and 1.0 are not."""
+    if type(value) is not int or not low <= value <= high:
+        raise InvalidOption(f"{what} is {value!r:.80}; give a whole number from {low} to {high}")
+    return value
+
+
+def _expires(value: Duration | datetime) -> dict[str, Any]:
+    if isinstance(value, datetime):
+        return {"expires_at": instant(value, "expires")}
+    return {"expires": duration(value, "expires")}
+
+
+def _optional(value: Duration | None, what: str) -> int | None:
+    return None if value is None else duration(value, what)
+
+
+def _timeout(value: Duration | None) -> int | None:
+    micros = _optional(value, "timeout")
+    if micros == 0:
+        raise InvalidOption("timeout is 0; give the seconds an attempt may take, or None for no limit")
+    return micros
+
+
+def _ack(value: object) -> str:
+    if value not in ("late", "early"):
+        raise InvalidOption(f"ack is {value!r}; give 'late' (at least once) or 'early' (at most once)")
+    return str(value)
+
+
+def _tags(value: object) -> str:
+    listed = [value] if isinstance(value, str) else value
+    if isinstance(listed, (bytes, Mapping)) or not isinstance(listed, Iterable):
+        raise InvalidOption(f"tags is {value!r:.80}; give texts")
+    return json.dumps([text_name(tag, "a tag") for tag in listed], ensure_ascii=False)
+
+
+def _meta(value: object) -> str:
+    if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
+        raise InvalidOption(f"meta is {value!r:.80}; give a dict with text keys")
+    return meta_text(value)
+
+
+def meta_text(value: Mapping[str, object]) -> str:
+    """The JSON text of a job's meta. Raises `InvalidOption` when it holds more than plain JSON."""
+    try:
+        return json.dumps(dict(value), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    except (ValueError, TypeError, RecursionError) as error:
+        raise InvalidOption(f"meta can not be stored as JSON: {error}") from error
+
+
+def _isolate(value: object) -> bool:
+    if type(value) is not bool:
+        raise InvalidOption(f"isolate is {value!r}; give True or False")
+    return value
+
+
+def _connection(value: object) -> Connection:
+    if not isinstance(value, Connection):
+        raise InvalidOption(f"connection is {value!r:.80}; give an open sqlite3.Connection")
+    return value
+
+
+_CHECKS: dict[str, Callable[[Any], dict[str, Any]]] = {
+    "queue": lambda v: {"queue": text_name(v, "queue")},
+    "priority": lambda v: {"priority": whole(v, "priority", -(2**31), 2**31 - 1)},
+    "delay": lambda v: {"delay": duration(v, "delay")},
+    "run_at": lambda v: {"run_at": instant(v, "run_at")},
+    "expires": _expires,
+    "retry": lambda v: {"retry": retry_policy(v)},
+    "timeout": lambda v: {"timeout": _timeout(v)},
+    "ack": lambda v: {"ack": _ack(v)},
+    "retention": lambda v: {"retention": _optional(v, "retention")},
+    "tags": lambda v: {"tags": _tags(v)},
+    "meta": lambda v: {"meta": _meta(v)},
+    "max_crashes": lambda v: {"max_crashes": whole(v, "max_crashes", 1, 1_000_000)},
+    "isolate": lambda v: {"isolate": _isolate(v)},
+    "connection": lambda v: {"connection": _connection(v)},
+}

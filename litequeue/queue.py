@@ -1,0 +1,376 @@
+"""The queue: what a program holds to enqueue jobs, read them back, and run them."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from sqlite3 import Connection
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Protocol, TypeVar, Unpack, overload
+
+from .clock import Clock, SystemClock, duration
+from .codec import JSON, NO_TYPES, Codec, Types
+from .errors import InvalidOption, InvalidTask, PayloadTooLarge
+from .handle import Desk, Job
+from .job import Filter, NewJob, State, WorkerInfo, state_named
+from .options import NO_OPTIONS, UNSET, CallOptions, Duration, Options, TaskOptions, checked, text_name, whole
+from .storage.database import MEMORY, Database
+from .storage.gate import Durability
+from .tasks import AsyncTask, Call, Task, by_name, make_task, task_name
+
+if TYPE_CHECKING:
+    from .worker import Worker
+
+P = ParamSpec("P")
+R = TypeVar("R")
+WEEK = timedelta(days=7)
+PAYLOAD_LIMIT = 1 << 20
+
+
+class Declare(Protocol):
+    """The decorator that `@queue.task(…)` with options gives."""
+
+    @overload
+    def __call__(self, function: Callable[P, Coroutine[Any, Any, R]], /) -> AsyncTask[P, R]: ...
+    @overload
+    def __call__(self, function: Callable[P, R], /) -> Task[P, R]: ...
+
+
+class Queue:
+    """A named lane of jobs in one SQLite file, made on first use.
+
+    `durability="full"` syncs every enqueue and settlement to the disk, `"normal"` may lose the newest at a
+    power cut. `lease` and `retention` are seconds or a `timedelta`: how long a hung worker keeps its jobs, and
+    how long final jobs stay (None: for ever). `max_payload` bounds encoded arguments and results, in bytes.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        name: str = "default",
+        *,
+        durability: Literal["full", "normal"] = "full",
+        lease: Duration = 30,
+        retention: Duration | None = WEEK,
+        codec: Codec = JSON,
+        clock: Clock | None = None,
+        max_payload: int = PAYLOAD_LIMIT,
+    ) -> None:
+        if durability not in ("full", "normal"):
+            raise InvalidOption(f"durability is {durability!r}; give 'full' or 'normal'")
+        given = os.fspath(path)
+        self.path = given if given == MEMORY else os.path.abspath(given)
+        self.name = text_name(name, "the queue's name")
+        self.codec = codec
+        self.clock = clock or SystemClock()
+        self.lease = duration(lease, "lease")
+        self.retention = None if retention is None else duration(retention, "retention")
+        self.max_payload = whole(max_payload, "max_payload", 1, 1 << 30)
+        self.declared: dict[str, Task[..., Any]] = {}
+        self._plain: dict[str, Task[..., Any]] = {}
+        self._durability = Durability(durability)
+        self._opened: Desk | None = None
+        self._opening = threading.Lock()
+
+    # --- tasks -------------------------------------------------------------------------------------
+
+    @overload
+    def task(self, function: Callable[P, Coroutine[Any, Any, R]], /) -> AsyncTask[P, R]: ...
+    @overload
+    def task(self, function: Callable[P, R], /) -> Task[P, R]: ...
+    @overload
+    def task(self, /, *, name: str | None = None, **options: Unpack[TaskOptions]) -> Declare: ...
+    def task(self, function: Any = None, /, *, name: str | None = None, **options: Any) -> Any:
+        """Declare a function as a task; with or without options."""
+        if function is not None:
+            return self._declare(function, name, NO_OPTIONS)
+        chosen = checked(options)
+        if chosen.connection is not UNSET:
+            raise InvalidOption("connection belongs to one call: task.using(connection=…).enqueue(…)")
+        return lambda decorated: self._declare(decorated, name, chosen)
+
+    def _declare(self, function: Any, name: str | None, options: Options) -> Task[..., Any]:
+        if isinstance(function, Task):
+            raise InvalidTask(f"{function.name} is a task already; declare the function itself")
+        if not callable(function):
+            raise InvalidTask(f"{function!r:.100} is not a function")
+        chosen = task_name(function) if name is None else text_name(name, "the task's name")
+        task = make_task(function, chosen, self, options)
+        before = self.declared.get(chosen)
+        if name is not None and before is not None and _place(before.function) != _place(function):
+            raise InvalidTask(f"two functions want the name {chosen!r}; give each its own")
+        self.declared[chosen] = task
+        return task
+
+    # --- enqueue -----------------------------------------------------------------------------------
+
+    @overload
+    def enqueue(self, task: Task[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Job[R]: ...
+    @overload
+    def enqueue(self, task: Callable[P, Coroutine[Any, Any, R]], /, *args: P.args, **kwargs: P.kwargs) -> Job[R]: ...
+    @overload
+    def enqueue(self, task: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Job[R]: ...
+    @overload
+    def enqueue(
+        self,
+        task: Callable[..., Any] | str,
+        /,
+        *,
+        args: Iterable[Any] = ...,
+        kwargs: Mapping[str, Any] = ...,
+        **options: Unpack[CallOptions],
+    ) -> Job[Any]: ...
+    @overload
+    def enqueue(self, task: str, /, *args: Any, **kwargs: Any) -> Job[Any]: ...
+    def enqueue(self, task: Any, /, *args: Any, **kwargs: Any) -> Job[Any]:
+        """Store a job: a task, a plain function of a module, or a name such as `"app:fetch"`.
+
+        `enqueue(f, 1, x=2)` passes the arguments on; with `args=` or `kwargs=` given, the other keywords are
+        options: `enqueue(f, args=(1,), priority=5)`.
+        """
+        options = NO_OPTIONS
+        if "args" in kwargs or "kwargs" in kwargs:
+            if args:
+                raise InvalidOption("arguments are given both by place and as args=; choose one form")
+            args, kwargs, options = _explicit(kwargs)
+        chosen = self._task_for(task)
+        chosen.check(args, kwargs)
+        return self.submit([Call(chosen, args, kwargs, options)])[0]
+
+    def enqueue_many(self, calls: Iterable[Call[R]]) -> list[Job[R]]:
+        """Store many calls in one transaction, all or none; their jobs in order."""
+        return self.submit(list(calls))
+
+    def submit(self, calls: Sequence[Call[R]]) -> list[Job[R]]:
+        """Store checked calls; `enqueue` in all its forms ends here."""
+        now = self.clock.now()
+        merged = [call.options.over(call.task.options) for call in calls]
+        jobs = [self._new_job(call, options, now) for call, options in zip(calls, merged, strict=True)]
+        connections = {id(options.connection): options.connection for options in merged}
+        if len(connections) > 1:
+            raise InvalidOption("the calls name different connections; one transaction has only one")
+        connection = next(iter(connections.values()), UNSET)
+        desk = self.desk
+        ids = desk.store.enqueue(jobs, None if connection is UNSET else connection)
+        return [Job(desk, id) for id in ids]
+
+    def _new_job(self, call: Call[Any], options: Options, now: int) -> NewJob:
+        task = call.task
+        payload = self.codec.encode([list(call.args), dict(call.kwargs)], task.types)
+        if len(payload) > self.max_payload:
+            raise PayloadTooLarge(
+                f"the arguments of {task.name} take {len(payload):,} bytes, over the limit of {self.max_payload:,}; "
+                "store the data in a file and pass its path, or open Queue(…, max_payload=…)"
+            )
+        declared = self.declared.get(task.name)
+        return NewJob(
+            task=task.name,
+            queue=_or(options.queue, self.name),
+            payload=payload,
+            codec=self.codec.name,
+            priority=_or(options.priority, 0),
+            run_at=_run_at(options, now),
+            expires_at=_expires_at(options, now),
+            retention=_or(options.retention, self.retention),
+            max_crashes=_or(options.max_crashes, None),
+            ack=_or(options.ack, None),
+            tags=_or(options.tags, None),
+            meta=_or(options.meta, None),
+            options=options.stored(NO_OPTIONS if declared is None else declared.options),
+        )
+
+    def _task_for(self, task: object) -> Task[..., Any]:
+        if isinstance(task, Task):
+            return task
+        if isinstance(task, str):
+            return self.declared.get(task) or by_name(task, self, NO_OPTIONS)
+        name = task_name(task)
+        known = self._plain.get(name)
+        if known is None or known.function is not task:
+            known = self._plain[name] = make_task(task, name, self, NO_OPTIONS)  # type: ignore[arg-type]
+        return known
+
+    def runnable(self) -> Mapping[str, Task[..., Any]]:
+        """The tasks that this very process declared or enqueued; a live view is not needed."""
+        return {**self._plain, **self.declared}
+
+    # --- jobs --------------------------------------------------------------------------------------
+
+    def job(self, id: int) -> Job[Any]:
+        """The job with this id. Raises `JobNotFound`."""
+        return Job(self.desk, whole(id, "the job's id", 1, 2**63 - 1)).refresh()
+
+    def jobs(
+        self,
+        *,
+        state: str | None = None,
+        task: str | Task[..., Any] | None = None,
+        queue: str | None = None,
+        tag: str | None = None,
+        limit: int = 100,
+        after: int | Job[Any] | None = None,
+    ) -> list[Job[Any]]:
+        """Jobs of this queue that match, newest first; `after` is the last one of the page before."""
+        chosen = self._filter(state, task, queue, tag)
+        last = after.id if isinstance(after, Job) else after
+        desk = self.desk
+        found = desk.reports.jobs(chosen, whole(limit, "limit", 1, 1_000_000), last)
+        return [Job(desk, snapshot.id, snapshot) for snapshot in found]
+
+    def counts(self) -> dict[State, int]:
+        """How many jobs of this queue are in each state."""
+        return self.desk.reports.counts(self.name)
+
+    def cancel(
+        self, *, state: str | None = None, task: str | Task[..., Any] | None = None, tag: str | None = None
+    ) -> int:
+        """Cancel the jobs of this queue that match and are not final; how many."""
+        return self.desk.store.cancel_all(self._filter(state, task, None, tag))
+
+    def retry(
+        self, *, state: str = "failed", task: str | Task[..., Any] | None = None, tag: str | None = None
+    ) -> int:
+        """Run the failed (or cancelled) jobs of this queue that match again; how many."""
+        return self.desk.store.retry_all(self._filter(state, task, None, tag))
+
+    def delete(
+        self, *, state: str | None = None, task: str | Task[..., Any] | None = None, tag: str | None = None
+    ) -> int:
+        """Delete the jobs of this queue that match and are not running; how many."""
+        return self.desk.store.delete_all(self._filter(state, task, None, tag))
+
+    def pause(self) -> None:
+        """Let no worker claim from this queue; what runs goes on."""
+        self.desk.store.pause(self.name)
+
+    def resume(self) -> None:
+        """Let workers claim from this queue again."""
+        self.desk.store.resume(self.name)
+
+    def _filter(
+        self, state: str | None, task: str | Task[..., Any] | None, queue: str | None, tag: str | None
+    ) -> Filter:
+        named = None if state is None else state_named(state)
+        chosen = task.name if isinstance(task, Task) else task
+        return Filter(state=named, task=chosen, queue=queue or self.name, tag=tag)
+
+    # --- running -----------------------------------------------------------------------------------
+
+    def worker(
+        self,
+        *,
+        queues: Sequence[str] | None = None,
+        threads: int = 1,
+        async_slots: int = 100,
+        processes: int = 0,
+        burst: bool = False,
+        max_jobs: int | None = None,
+        grace: Duration = 10,
+    ) -> Worker:
+        """A worker for this queue: `with` runs it in the background, `.run()` here until it is stopped.
+
+        `grace` is how many seconds running jobs get to finish after a stop.
+        """
+        from .worker import Worker, WorkerOptions
+
+        options = WorkerOptions(
+            queues=tuple(queues or (self.name,)),
+            threads=threads,
+            async_slots=async_slots,
+            processes=processes,
+            burst=burst,
+            max_jobs=max_jobs,
+            grace=duration(grace, "grace"),
+        )
+        return Worker(self, options)
+
+    def workers(self) -> list[WorkerInfo]:
+        """The workers that are alive on this file."""
+        desk = self.desk
+        return [worker for worker in desk.reports.workers() if desk.workers.is_alive(worker)]
+
+    def drain(self, *, limit: int | None = None) -> int:
+        """Run every due job of this queue here and now, in order; how many. For tests and scripts."""
+        from .worker import drain
+
+        return drain(self, limit)
+
+    # --- the file ----------------------------------------------------------------------------------
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """A connection inside BEGIN IMMEDIATE on the same file; enqueues of this thread meanwhile join it."""
+        database = self.desk.database
+        outer = database.joined()
+        if outer is not None:
+            yield outer
+            return
+        connection = database.begin()
+        try:
+            with database.joining(connection):
+                yield connection
+        except BaseException:
+            database.finish(connection, commit=False)
+            raise
+        database.finish(connection, commit=True)
+        database.hints.send([self.name])
+
+    def close(self) -> None:
+        """Close the file. Jobs of this queue can not be read through it any more."""
+        with self._opening:
+            if self._opened is not None:
+                self._opened.database.close()
+
+    def __enter__(self) -> Queue:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<Queue {self.name!r} in {self.path}>"
+
+    @property
+    def desk(self) -> Desk:
+        """The opened file, seen through its rooms; opens it on first use."""
+        if self._opened is None:
+            with self._opening:
+                if self._opened is None:
+                    database = Database(self.path, self._durability)
+                    self._opened = Desk(database, self.clock, self.codec, self._types_of)
+        return self._opened
+
+    def _types_of(self, task: str) -> Types:
+        known = self.declared.get(task) or self._plain.get(task)
+        return NO_TYPES if known is None else known.types
+
+
+def _explicit(given: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any], Options]:
+    options = {key: value for key, value in given.items() if key not in ("args", "kwargs")}
+    args, kwargs = given.get("args", ()), given.get("kwargs", {})
+    if isinstance(args, (str, bytes)) or not isinstance(args, Iterable) or not isinstance(kwargs, Mapping):
+        raise InvalidOption(f"args={args!r:.60}, kwargs={kwargs!r:.60}: give a tuple and a dict")
+    return tuple(args), dict(kwargs), checked(options)
+
+
+def _or(value: Any, default: Any) -> Any:
+    return default if value is UNSET else value
+
+
+def _run_at(options: Options, now: int) -> int | None:
+    if options.delay is not UNSET:
+        return now + options.delay if options.delay else None
+    return _or(options.run_at, None)
+
+
+def _expires_at(options: Options, now: int) -> int | None:
+    if options.expires is not UNSET:
+        return now + options.expires
+    return _or(options.expires_at, None)
+
+
+def _place(function: Any) -> tuple[object, object]:
+    return getattr(function, "__module__", None), getattr(function, "__qualname__", None)

@@ -1,0 +1,151 @@
+"""Which code a worker may run for the name that a job carries. See "Which code may run" in the README."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import os
+import sys
+import sysconfig
+from collections.abc import Iterable, Mapping, Sequence
+from importlib.machinery import ModuleSpec, PathFinder
+from types import FunctionType, ModuleType
+from typing import Any
+
+from .errors import WorkerError
+from .options import NO_OPTIONS
+from .tasks import Producer, Task, make_task
+
+log = logging.getLogger("litequeue")
+AnyTask = Task[..., Any]
+
+
+class Resolver:
+    """Finds the task of a name, or says that this worker may not run it.
+
+    `declared` are the tasks of this very process. With `apps` the tasks of those modules may run, and nothing
+    else; without, tasks in modules under `root` may.
+    """
+
+    def __init__(
+        self,
+        declared: Mapping[str, AnyTask],
+        producer: Producer,
+        apps: Sequence[ModuleType] | None = None,
+        root: str | None = None,
+    ) -> None:
+        self._declared = declared
+        self._producer = producer
+        self._apps = None if apps is None else {app.__name__: app for app in apps}
+        self._root = os.path.realpath(root or os.getcwd())
+        self._found: dict[str, AnyTask | None] = {}
+
+    def task(self, name: str) -> AnyTask | None:
+        """The task to run for this name, or None. May import a module, so never ask inside a transaction."""
+        if name in self._declared:
+            return self._declared[name]
+        if name not in self._found:
+            self._found[name] = self._search(name)
+        return self._found[name]
+
+    def _search(self, name: str) -> AnyTask | None:
+        if self._apps is not None:
+            return self._in_apps(name, self._apps)
+        module_name, _, attribute = name.partition(":")
+        try:
+            module = self._import(module_name)
+        except Exception:  # the module's own code may raise anything; the job waits for a worker that can
+            log.exception("import of %r, for the task %r, failed", module_name, name)
+            return None
+        found = None if module is None else _attribute(module, attribute)
+        return found if isinstance(found, Task) else None
+
+    def _in_apps(self, name: str, apps: Mapping[str, ModuleType]) -> AnyTask | None:
+        for app in apps.values():
+            for task in tasks_of(app):
+                if task.name == name:
+                    return task
+        module_name, _, attribute = name.partition(":")
+        function = _attribute(apps[module_name], attribute) if module_name in apps else None
+        if isinstance(function, FunctionType) and function.__module__ in (module_name, "__main__"):
+            return make_task(function, name, self._producer, NO_OPTIONS)
+        return None
+
+    def _import(self, name: str) -> ModuleType | None:
+        """The module of this name, imported only if it lies under the root."""
+        if not all(part.isidentifier() for part in name.split(".")) or not self._lies_under_root(name):
+            return None
+        if self._root not in sys.path:
+            sys.path.insert(0, self._root)
+        module = importlib.import_module(name)
+        # Another module of the same name may have been imported before, from elsewhere.
+        return module if self._is_ours(getattr(module, "__file__", None)) else None
+
+    def _lies_under_root(self, name: str) -> bool:
+        """Whether each part of the dotted name is found under the root, looked up without importing."""
+        if name.partition(".")[0] in sys.stdlib_module_names:
+            return False
+        places: Sequence[str] | None = [self._root]
+        spec: ModuleSpec | None = None
+        dotted = ""
+        for part in name.split("."):
+            if places is None:
+                return False
+            dotted = f"{dotted}.{part}".lstrip(".")
+            spec = PathFinder.find_spec(dotted, places)
+            if spec is None:
+                return False
+            places = None if spec.submodule_search_locations is None else list(spec.submodule_search_locations)
+        return spec is not None and self._is_ours(spec.origin)
+
+    def _is_ours(self, path: str | None) -> bool:
+        if path is None:
+            return False
+        real = os.path.realpath(path)
+        if not real.startswith(self._root.rstrip(os.sep) + os.sep):
+            return False
+        inside = os.path.relpath(real, self._root).split(os.sep)
+        return not {"site-packages", "dist-packages"} & set(inside) and not _is_library(real)
+
+
+def import_apps(names: Iterable[str]) -> list[ModuleType]:
+    """The modules that `--app` names. Raises `WorkerError` when one can not be imported."""
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    return [_import_app(name) for name in names]
+
+
+def _import_app(name: str) -> ModuleType:
+    try:
+        return importlib.import_module(name)
+    except Exception as error:  # the module's own code may raise anything
+        raise WorkerError(
+            f"--app {name}: the module can not be imported from {os.getcwd()}: {type(error).__name__}: {error}"
+        ) from error
+
+
+def tasks_of(module: ModuleType) -> list[AnyTask]:
+    """The tasks a module declares: those in its namespace, and those of the queues in it."""
+    found: list[AnyTask] = []
+    for value in list(vars(module).values()):
+        if isinstance(value, Task):
+            found.append(value)
+        declared = vars(value).get("declared") if hasattr(value, "__dict__") else None
+        if isinstance(declared, dict) and hasattr(type(value), "submit"):
+            found.extend(task for task in declared.values() if isinstance(task, Task))
+    return found
+
+
+def _attribute(module: ModuleType, dotted: str) -> object:
+    """What a module holds under a dotted name, through classes only and without running descriptors."""
+    found: object = module
+    for part in dotted.split("."):
+        if not isinstance(found, (ModuleType, type)) or (found is not module and isinstance(found, ModuleType)):
+            return None
+        found = vars(found).get(part)
+    return found
+
+
+def _is_library(path: str) -> bool:
+    places = (sysconfig.get_path(kind) for kind in ("stdlib", "platstdlib", "purelib", "platlib"))
+    return any(path.startswith(os.path.realpath(place) + os.sep) for place in places if place)

@@ -1,0 +1,175 @@
+"""Tasks and calls: a function that can be enqueued, and one with its arguments, not yet enqueued."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property, update_wrapper
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Protocol, TypeVar, Unpack
+
+from .codec import NO_TYPES, Types, hints, named_types
+from .errors import BadArguments, InvalidOption, InvalidTask
+from .options import NO_OPTIONS, CallOptions, Options, checked, text_name
+
+if TYPE_CHECKING:
+    from .handle import Job
+
+P = ParamSpec("P")
+R = TypeVar("R")
+INTERACTIVE = "interactive"
+
+
+class Producer(Protocol):
+    """Whoever stores calls as jobs."""
+
+    def submit(self, calls: Sequence[Call[Any]]) -> list[Job[Any]]:
+        """Store the calls in one transaction, all or none."""
+
+
+class Task(Generic[P, R]):
+    """A function that can be enqueued; calling it runs it here and now."""
+
+    def __init__(self, function: Callable[..., Any], name: str, queue: Producer, options: Options) -> None:
+        self.function = function
+        self.name = name
+        self.options = options
+        self._queue = queue
+        update_wrapper(self, function, updated=())
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        result: R = self.function(*args, **kwargs)
+        return result
+
+    def call(self, *args: P.args, **kwargs: P.kwargs) -> Call[R]:
+        """The call with these arguments, to be enqueued later. Raises `BadArguments` if they do not fit."""
+        self.check(args, kwargs)
+        return Call(self, args, kwargs)
+
+    def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> Job[R]:
+        """Store a job that runs this task with these arguments."""
+        self.check(args, kwargs)
+        return self._queue.submit([Call(self, args, kwargs)])[0]
+
+    def using(self, **options: Unpack[CallOptions]) -> Task[P, R]:
+        """The same task with other options."""
+        return type(self)(self.function, self.name, self._queue, checked(options).over(self.options))
+
+    def check(self, args: Sequence[object], kwargs: Mapping[str, object]) -> None:
+        """Raise `BadArguments` when the arguments do not fit the signature."""
+        if self.signature is None:
+            return
+        try:
+            self.signature.bind(*args, **kwargs)
+        except TypeError as error:
+            hint = "; options belong into the explicit form, with args= or kwargs=" if kwargs else ""
+            raise BadArguments(f"{self.name}{self.signature}: {error}{hint}") from None
+
+    @cached_property
+    def signature(self) -> inspect.Signature | None:
+        """The signature, where Python knows one."""
+        try:
+            return inspect.signature(self.function)
+        except (ValueError, TypeError):
+            return None  # some functions written in C have none; then anything may fit
+
+    @cached_property
+    def types(self) -> Types:
+        """The enums and dataclasses that the annotations name."""
+        return named_types(hints(self.function).values())
+
+    @property
+    def is_async(self) -> bool:
+        """Whether it is an `async def`, which runs on the worker's event loop."""
+        return inspect.iscoroutinefunction(self.function)
+
+    def __repr__(self) -> str:
+        return f"<Task {self.name}>"
+
+
+class AsyncTask(Task[P, R]):
+    """An `async def` that can be enqueued; calling it gives its coroutine."""
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R]:  # type: ignore[override]
+        coroutine: Coroutine[Any, Any, R] = self.function(*args, **kwargs)
+        return coroutine
+
+
+@dataclass(frozen=True)
+class Call(Generic[R]):
+    """A task with arguments, not yet enqueued."""
+
+    task: Task[..., R]
+    args: Sequence[object] = ()
+    kwargs: Mapping[str, object] = field(default_factory=dict)
+    options: Options = NO_OPTIONS
+
+    def using(self, **options: Unpack[CallOptions]) -> Call[R]:
+        """The same call with other options."""
+        return Call(self.task, self.args, self.kwargs, checked(options).over(self.options))
+
+    def enqueue(self) -> Job[R]:
+        """Store it as a job."""
+        return self.task._queue.submit([self])[0]
+
+
+def make_task(function: Callable[..., Any], name: str, queue: Producer, options: Options) -> Task[..., Any]:
+    """The task for a function, of the kind that fits it."""
+    kind = AsyncTask if inspect.iscoroutinefunction(function) else Task
+    return kind(function, name, queue, options)
+
+
+def by_name(name: str, queue: Producer, options: Options) -> Task[..., Any]:
+    """A task known only by its name; a worker that has the code will resolve it."""
+
+    def absent(*_: object, **__: object) -> object:
+        raise InvalidTask(f"{name} was enqueued by its name, so its code is not known here")
+
+    task = Task[..., Any](absent, checked_name(name), queue, options)
+    task.__dict__["signature"] = None
+    task.__dict__["types"] = NO_TYPES
+    return task
+
+
+def checked_name(name: str) -> str:
+    """A task's name, as `module:function` or one that `name=` gave."""
+    text_name(name, "the task's name")
+    module, colon, attribute = name.partition(":")
+    if not colon or not module or not attribute:
+        raise InvalidOption(f"{name!r} names no task; write 'package.module:function'")
+    return name
+
+
+def task_name(function: object) -> str:
+    """The name under which other processes find a function: `package.module:function`.
+
+    Raises `InvalidTask` for what they can not find: a lambda, a nested function, a method, an object.
+    """
+    qualified = getattr(function, "__qualname__", None)
+    if not callable(function) or not isinstance(qualified, str):
+        raise InvalidTask(f"{function!r:.100} is not a function; enqueue a function, or a name like 'app:fetch'")
+    if "<lambda>" in qualified:
+        raise InvalidTask("a lambda has no name that a worker could find; write a function with def")
+    if "<locals>" in qualified:
+        raise InvalidTask(
+            f"{qualified} is defined inside a function, where no worker can find it; "
+            "move it to the top of its module, or give it a name with @queue.task(name=…)"
+        )
+    if inspect.ismethod(function):
+        raise InvalidTask(f"{qualified} is a method bound to an object; enqueue a function of a module")
+    return f"{module_name(function)}:{qualified}"
+
+
+def module_name(function: object) -> str:
+    """The importable name of the module of a function; a script's is that of its file, never `__main__`."""
+    name = str(getattr(function, "__module__", None) or INTERACTIVE)
+    if name != "__main__":
+        return name
+    main = sys.modules["__main__"]
+    spec = getattr(main, "__spec__", None)
+    if spec is not None:
+        return str(spec.name).removesuffix(".__main__")
+    path = getattr(main, "__file__", None)
+    return Path(path).stem if path else INTERACTIVE
