@@ -40,13 +40,18 @@ _joined: ContextVar[tuple[Database, Connection] | None] = ContextVar("litequeue_
 class Database:
     """One file, opened by one process. Safe to use from many threads, and to inherit by `fork`.
 
-    Raises the errors of the file family: `MissingFile`, `NotADatabase`, `ReadOnly`, `SchemaTooNew` and so on.
+    With `read_only` it makes and changes nothing, and a file without a queue is an error. Raises the errors
+    of the file family: `MissingFile`, `NotADatabase`, `ReadOnly`, `SchemaTooNew` and so on.
     """
 
-    def __init__(self, path: str, durability: Durability = Durability.FULL) -> None:
+    def __init__(
+        self, path: str, durability: Durability = Durability.FULL, *, read_only: bool = False
+    ) -> None:
         opening.require_sqlite()
         self.in_memory = path == MEMORY
-        self.path = path if self.in_memory else opening.find_or_make(path)
+        self.path = path if self.in_memory else opening.find_or_make(path, read_only=read_only)
+        self.read_only = read_only and not self.in_memory
+        self._mode = opening.reading_mode(self.path) if self.read_only else "rw"
         self.durability = durability
         self._clock = SystemClock()
         self._closed = False
@@ -199,8 +204,11 @@ class Database:
             try:
                 opening.stored_version(connection, self.path)  # refuse before anything is made beside it
                 if not self.in_memory:
-                    self._side = open_side_file(f"{self.path}-lock")
-                opening.prepare_patiently(connection, self.path, self._begin, self._pauses())
+                    self._side = self._open_side_file()
+                if self.read_only:
+                    opening.require_current(connection, self.path)
+                else:
+                    opening.prepare_patiently(connection, self.path, self._begin, self._pauses())
                 found = None if self.in_memory else os.stat(self.path)
                 self.identity = (found.st_dev, found.st_ino) if found else (0, 0)
             except BaseException:
@@ -213,8 +221,13 @@ class Database:
         if self._closed:
             raise errors.QueueClosed(f"{self.path}: this queue was closed; open another one")
 
+    def _open_side_file(self) -> SideFile | None:
+        return open_side_file(f"{self.path}-lock", read_only=self.read_only)
+
     def _writer(self, durability: Durability) -> Connection:
         """The writing connection for this durability; only the leader of the gate uses it."""
+        if self.read_only:
+            raise errors.ReadOnly(f"{self.path}: it was opened for reading only; open it with Queue(…) to change it")
         if self.in_memory or self.durability is Durability.NORMAL:
             durability = self.durability
         if durability not in self._writers:
@@ -236,7 +249,7 @@ class Database:
         return connection
 
     def _connect(self) -> Connection:
-        target = MEMORY if self.in_memory else f"file:{quote(self.path)}?mode=rw"
+        target = MEMORY if self.in_memory else f"file:{quote(self.path)}?mode={self._mode}"
         connection = sqlite3.connect(
             target,
             uri=not self.in_memory,
@@ -365,7 +378,7 @@ class Database:
             self._closed = True
         self._reset()
         if not self.in_memory:
-            self._side = open_side_file(f"{self.path}-lock")
+            self._side = self._open_side_file()
 
 
 def _run_operations(connection: Connection, group: list[Ticket]) -> None:

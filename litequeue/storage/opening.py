@@ -34,8 +34,8 @@ def carries_reset_fault(version: tuple[int, ...] = sqlite3.sqlite_version_info) 
     return version < (3, 51, 3) and version not in ((3, 44, 6), (3, 50, 7))
 
 
-def find_or_make(path: str) -> str:
-    """The real path of the file, made with mode 0600 if it was not there."""
+def find_or_make(path: str, *, read_only: bool = False) -> str:
+    """The real path of the file, made with mode 0600 if it was not there and may be made."""
     real = os.path.realpath(path)
     folder = os.path.dirname(real)
     if not os.path.isdir(folder):
@@ -43,8 +43,10 @@ def find_or_make(path: str) -> str:
     refuse_network(real)
     if os.path.isdir(real):
         raise errors.NotADatabase(f"{path}: this is a folder; give the path of a file")
-    if os.path.lexists(path):
+    if os.path.lexists(path) and (os.path.exists(path) or not read_only):
         return real
+    if read_only:
+        raise errors.MissingFile(f"{path}: there is no such file")
     try:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0), 0o600))
     except FileExistsError:
@@ -52,6 +54,29 @@ def find_or_make(path: str) -> str:
     except OSError as error:
         raise errors.ReadOnly(f"{path}: the file can not be made in {folder}: {error.strerror}") from error
     return real
+
+
+def reading_mode(path: str) -> str:
+    """How to open a file that is only read.
+
+    Where its folder can not be written, SQLite can not make the files beside it that readers share. Then
+    nobody else uses it either, unless those files are there already.
+    """
+    if os.access(os.path.dirname(path), os.W_OK) or os.path.exists(f"{path}-wal"):
+        return "ro"
+    return "ro&immutable=1"
+
+
+def require_current(connection: Connection, path: str) -> None:
+    """Raise when a file that is only read has no queue in it, or an old one that must be upgraded first."""
+    version = stored_version(connection, path)
+    if version is None:
+        raise errors.DatabaseError(f"{path}: there is no queue in this file; the first enqueue makes one")
+    if version < SCHEMA_VERSION:
+        raise errors.DatabaseError(
+            f"{path}: its schema has version {version}; start a worker, or open it with Queue(…), to bring it "
+            f"to version {SCHEMA_VERSION}"
+        )
 
 
 def refuse_network(path: str, mounts: str | None = None) -> None:

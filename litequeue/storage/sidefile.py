@@ -30,9 +30,9 @@ def supported() -> bool:
 class SideFile:
     """The file `<database>-lock`. It holds no data; its bytes are only places for locks."""
 
-    def __init__(self, path: str) -> None:
-        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-        self._descriptor = os.open(path, flags, 0o600)
+    def __init__(self, path: str, *, read_only: bool = False) -> None:
+        flags = os.O_RDONLY if read_only else os.O_RDWR | os.O_CREAT
+        self._descriptor = os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         self.inode = os.fstat(self._descriptor).st_ino
         self._own: set[int] = set()
 
@@ -73,13 +73,13 @@ class SideFile:
         fcntl.fcntl(self._descriptor, command, struct.pack(_FLOCK, kind, os.SEEK_SET, place, 1, 0))
 
 
-def open_side_file(path: str) -> SideFile | None:
+def open_side_file(path: str, *, read_only: bool = False) -> SideFile | None:
     """The side file at this path, or None where such locks, or the right to make it, are missing."""
     if not supported():
         return None
     try:
-        side = SideFile(path)
-    except PermissionError:
+        side = SideFile(path, read_only=read_only)
+    except (PermissionError, FileNotFoundError):
         return None
     try:
         side.is_held(0)
