@@ -157,10 +157,11 @@ class Note:
 
 @dataclass(frozen=True, slots=True)
 class Want:
-    """What a worker would take from one queue.
+    """What a worker would take from one queue, counted together with the wants before it.
 
-    The first `start` of at most `limit` jobs begin at once, the others wait in the worker. Tasks in `known`
-    can be run, those in `refused` can not, those in `skip` not now; of others only the names come back.
+    The first `start` of at most `limit` jobs begin at once, the others wait in the worker; of tasks in
+    `coroutines` it takes `slots` more. Tasks in `known` can be run (None: any can), those in `refused` can not,
+    of others only the names come back. Parked jobs of tasks in `revive` stand in line again.
     """
 
     queue: str
@@ -168,7 +169,8 @@ class Want:
     limit: int
     known: frozenset[str] | None = None
     refused: frozenset[str] = frozenset()
-    skip: frozenset[str] = frozenset()
+    coroutines: frozenset[str] = frozenset()
+    slots: int = 0
     revive: frozenset[str] = frozenset()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from sqlite3 import Connection
 from typing import Any
 
@@ -55,8 +56,9 @@ def claim(connection: Connection, worker: int, wants: Iterable[Want], now: int) 
     connection.execute(EXPIRE, {"now": now, "limit": CHUNK})
     for want in wants:
         promote(connection, want.queue, now)
-        if want.limit > 0 and connection.execute(IS_PAUSED, (want.queue,)).fetchone() is None:
-            jobs += _claim_from(connection, worker, want, now, unknown)
+        left = _left(want, jobs)
+        if left.limit + left.slots > 0 and connection.execute(IS_PAUSED, (want.queue,)).fetchone() is None:
+            jobs += _claim_from(connection, worker, left, now, unknown)
     return Claim(tuple(jobs), frozenset(unknown))
 
 
@@ -93,29 +95,62 @@ def parked_tasks(connection: Connection, queue: str) -> frozenset[str]:
     return frozenset(tasks)
 
 
+def _left(want: Want, taken: list[Claimed]) -> Want:
+    """What is still wanted after other queues gave these."""
+    if not taken:
+        return want
+    running = sum(job.task in want.coroutines for job in taken)
+    waiting = len(taken) - running
+    return replace(
+        want, start=max(0, want.start - waiting), limit=max(0, want.limit - waiting), slots=want.slots - running
+    )
+
+
 def _claim_from(connection: Connection, worker: int, want: Want, now: int, unknown: set[str]) -> list[Claimed]:
     for task in want.revive:
-        connection.execute(REVIVE, (want.queue, task, want.limit))
+        connection.execute(REVIVE, (want.queue, task, want.limit + want.slots))
     rows = _candidates(connection, want, unknown)
-    taken = [_claimed(connection, want.queue, row, started=place < want.start) for place, row in enumerate(rows)]
-    connection.executemany(
-        CLAIM, [(worker, now if job.started else None, job.lease.job) for job in taken]
-    )
+    taken = [_claimed(connection, want.queue, row, started=started) for row, started in rows]
+    connection.executemany(CLAIM, [(worker, now if job.started else None, job.lease.job) for job in taken])
     return taken
 
 
-def _candidates(connection: Connection, want: Want, unknown: set[str]) -> list[Row]:
-    """The rows to take: what stands in the way for good is parked, a bounded number at a time."""
-    chosen: list[Row] = []
-    for size in (want.limit, max(CHUNK, want.limit)):
+def _candidates(connection: Connection, want: Want, unknown: set[str]) -> list[tuple[Row, bool]]:
+    """The rows to take, and whether each starts at once.
+
+    What stands in the way for good is parked, a bounded number at a time.
+    """
+    wanted = want.limit + want.slots
+    chosen: list[tuple[Row, bool]] = []
+    for size in (wanted, max(CHUNK, wanted)):
         rows = connection.execute(CANDIDATES, (want.queue, size)).fetchall()
         refused = [(row[0],) for row in rows if row[1] in want.refused]
         connection.executemany(PARK, refused)
         unknown.update(row[1] for row in rows if not _is_judged(row[1], want))
-        chosen = [row for row in rows if _may_run(row[1], want)][: want.limit]
-        if not refused or len(chosen) == want.limit or len(rows) < size:
+        chosen = _choose(rows, want)
+        if not refused or len(chosen) >= want.limit or len(rows) < size:
             break
-    return _without_company(chosen, want.start)
+    return chosen
+
+
+def _choose(rows: list[Row], want: Want) -> list[tuple[Row, bool]]:
+    chosen: list[tuple[Row, bool]] = []
+    threads = slots = 0
+    suspects = False
+    for row in rows:
+        if not _may_run(row[1], want):
+            continue
+        if row[1] in want.coroutines:
+            slots += 1
+            if slots <= want.slots:
+                chosen.append((row, True))
+            continue
+        # A job that took a worker down neither waits in one, nor do others wait behind it to be blamed.
+        suspects = suspects or row[7] > 0
+        if threads < (want.start if suspects else want.limit):
+            chosen.append((row, threads < want.start))
+            threads += 1
+    return chosen
 
 
 def _is_judged(task: str, want: Want) -> bool:
@@ -123,14 +158,7 @@ def _is_judged(task: str, want: Want) -> bool:
 
 
 def _may_run(task: str, want: Want) -> bool:
-    return (want.known is None or task in want.known) and task not in want.skip and task not in want.refused
-
-
-def _without_company(rows: list[Row], start: int) -> list[Row]:
-    """A job that already took a worker down neither waits in one nor has others wait behind it."""
-    if any(row[7] for row in rows):
-        return rows[: max(start, 1)]
-    return rows
+    return (want.known is None or task in want.known) and task not in want.refused
 
 
 def _claimed(connection: Connection, queue: str, row: Row, *, started: bool) -> Claimed:

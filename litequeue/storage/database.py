@@ -91,8 +91,10 @@ class Database:
         self._require_open()
         self._gate.enter()
         try:
-            connection = self._writer(Durability.FULL)
+            # Its own connection: what the borrower leaves behind, or still does after the end, ends with it.
+            connection = self._writers[self.durability] if self.in_memory else self._connect()
             with translated(self.path):
+                _set_synchronous(connection, self.durability)
                 self._begin(connection)
         except BaseException:
             self._gate.leave()
@@ -113,7 +115,10 @@ class Database:
         finally:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
-            connection.row_factory, connection.text_factory = None, str
+            if self.in_memory:
+                connection.row_factory, connection.text_factory = None, str
+            else:
+                connection.close()
             self._gate.leave()
 
     @contextmanager

@@ -127,7 +127,9 @@ class Store:
     def start(self, begun: Start) -> None:
         """Mark that a prefetched job now runs. Raises `LeaseLost` if its lease was lost."""
         now = self.clock.now()
-        if not self.database.write(lambda c: settling.start(c, begun, now)):
+        # At most once also across a power cut: such a start must be on the disk before the task runs.
+        durability = Durability.FULL if begun.ack == "early" else Durability.NORMAL
+        if not self.database.write(lambda c: settling.start(c, begun, now), durability):
             raise LeaseLost(_lost(begun.lease))
 
     def note(self, written: Note) -> None:
