@@ -20,6 +20,7 @@ MATCHES = """
 """
 MATCHING = f"SELECT id FROM litequeue_job WHERE id > :after {MATCHES} ORDER BY id LIMIT :limit"
 NEWEST_FIRST = f"SELECT {COLUMNS} FROM litequeue_job WHERE id < :after {MATCHES} ORDER BY id DESC LIMIT :limit"
+COUNT = f"SELECT count(*) FROM litequeue_job WHERE true {MATCHES}"
 ONE = f"SELECT {COLUMNS} FROM litequeue_job WHERE id = ?"
 PAYLOAD = """
 SELECT coalesce(payload, (SELECT body FROM litequeue_blob WHERE job = :id AND kind = 'payload')), codec
@@ -61,6 +62,11 @@ SELECT min(name) FROM (
   UNION ALL SELECT min(queue) FROM litequeue_job WHERE finished_at IS NOT NULL AND queue > :name)
 """
 RUNNING_QUEUES = "SELECT DISTINCT queue FROM litequeue_job WHERE state = 'running' AND worker > 0"
+OLDEST_READY = """
+SELECT min(run_at) FROM (
+  SELECT min(run_at) AS run_at FROM litequeue_job WHERE state = 'ready' AND parked = 0 AND queue = :queue
+  UNION ALL SELECT min(run_at) FROM litequeue_job WHERE state = 'ready' AND parked = 1 AND queue = :queue)
+"""
 PAUSED = "SELECT name FROM litequeue_queue WHERE paused_at IS NOT NULL ORDER BY name"
 AHEAD = """
 SELECT count(*) FROM (
@@ -91,16 +97,12 @@ class Reports:
 
     def jobs(self, chosen: Filter, limit: int = 100, after: int | None = None) -> list[Snapshot]:
         """The jobs that match, newest first, at most `limit`; `after` is the last id of the page before."""
-        values = {
-            "state": chosen.state,
-            "task": chosen.task,
-            "queue": chosen.queue,
-            "tag": chosen.tag,
-            "before": chosen.created_before,
-            "after": MOST if after is None else after,
-            "limit": limit,
-        }
+        values = {**_values(chosen), "after": MOST if after is None else after, "limit": limit}
         return [_snapshot(row) for row in self.database.read(lambda c: c.execute(NEWEST_FIRST, values).fetchall())]
+
+    def count(self, chosen: Filter) -> int:
+        """How many jobs match."""
+        return int(self.database.read(lambda c: c.execute(COUNT, _values(chosen)).fetchone()[0]))
 
     def payload(self, id: int) -> tuple[str | bytes, str]:
         """The encoded arguments of a job, and the name of their codec. Raises `JobNotFound`."""
@@ -129,6 +131,11 @@ class Reports:
 
         return self.database.read(operation)
 
+    def oldest_ready(self, queue: str) -> int | None:
+        """Since when the ready job that has been due longest is due."""
+        row = self.database.read(lambda c: c.execute(OLDEST_READY, {"queue": queue}).fetchone())
+        return None if row[0] is None else int(row[0])
+
     def queues(self) -> list[str]:
         """The names of all queues that have a job, or are paused."""
         return self.database.read(_queue_names)
@@ -156,6 +163,16 @@ class Reports:
         if row is None:
             raise JobNotFound(f"{self.database.path}: there is no job {id}; was it deleted, or pruned?")
         return row
+
+
+def _values(chosen: Filter) -> dict[str, object]:
+    return {
+        "state": chosen.state,
+        "task": chosen.task,
+        "queue": chosen.queue,
+        "tag": chosen.tag,
+        "before": chosen.created_before,
+    }
 
 
 def _snapshot(row: Sequence[object]) -> Snapshot:

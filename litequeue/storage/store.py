@@ -64,6 +64,11 @@ ON CONFLICT (name) DO UPDATE SET paused_at = excluded.paused_at
 """
 STATE_OF = "SELECT state FROM litequeue_job WHERE id = ?"
 _FINAL = ("completed", "failed", "cancelled")
+Told = Callable[[int], None]
+
+
+def nobody(changed: int) -> None:
+    """Who is told how many jobs a bulk verb has changed so far, when nobody wants to know."""
 
 
 class Store:
@@ -178,21 +183,21 @@ class Store:
         if not changed:
             raise NotAllowed(f"job {job} is {state}; cancel it, and delete it when it has ended")
 
-    def cancel_all(self, chosen: Filter) -> int:
+    def cancel_all(self, chosen: Filter, told: Told = nobody) -> int:
         """Cancel every job that matches and is not final; how many."""
         now = self.clock.now()
-        return self._change_all(chosen, lambda c, id: _cancel(c, id, now, None))
+        return self._change_all(chosen, lambda c, id: _cancel(c, id, now, None), told)
 
-    def retry_all(self, chosen: Filter) -> int:
+    def retry_all(self, chosen: Filter, told: Told = nobody) -> int:
         """Retry every failed or cancelled job that matches; how many."""
         now = self.clock.now()
-        changed = self._change_all(chosen, lambda c, id: _retry(c, id, now))
+        changed = self._change_all(chosen, lambda c, id: _retry(c, id, now), told)
         self.hint([chosen.queue] if chosen.queue else [])
         return changed
 
-    def delete_all(self, chosen: Filter) -> int:
+    def delete_all(self, chosen: Filter, told: Told = nobody) -> int:
         """Delete every job that matches and is not running; how many."""
-        return self._change_all(chosen, _delete)
+        return self._change_all(chosen, _delete, told)
 
     def prune(self, limit: int = claims.CHUNK) -> int:
         """Delete final jobs whose retention is over, at most `limit` per queue and state; how many."""
@@ -222,13 +227,14 @@ class Store:
 
         return self.database.write(operation, Durability.FULL)
 
-    def _change_all(self, chosen: Filter, change: Callable[[Connection, int], bool]) -> int:
+    def _change_all(self, chosen: Filter, change: Callable[[Connection, int], bool], told: Told) -> int:
         changed = 0
         for chunk in self._ids(chosen):
             changed += self.database.write(
                 lambda c, ids=chunk: sum(change(c, id) for id in ids),  # type: ignore[misc]
                 Durability.FULL,
             )
+            told(changed)
         return changed
 
     def _ids(self, chosen: Filter) -> Iterator[list[int]]:
