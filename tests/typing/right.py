@@ -1,6 +1,5 @@
 """Uses that a type checker must accept, each with the type it must see. Checked by mypy, never run."""
 
-from collections.abc import Iterator
 from typing import Any, assert_type
 
 from litequeue import Call, Job, Queue, Retry, Task, current_job
@@ -53,7 +52,7 @@ def many() -> None:
     assert_type(queue.enqueue_many(double.call(number) for number in range(3)), list[Job[int]])
 
 
-def inside_a_task() -> Iterator[float]:
+def inside_a_task() -> None:
     if job := current_job():
         assert_type(job.attempt, int)
         job.progress(0.5, "half")

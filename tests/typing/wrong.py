@@ -31,8 +31,8 @@ def enqueued() -> None:
 
 
 def explicit() -> None:
-    queue.enqueue(double, "2")  # type: ignore[arg-type]
-    queue.enqueue(plain, 1)  # type: ignore[call-arg]
+    queue.enqueue(double, "2")  # type: ignore[call-overload]
+    queue.enqueue(plain, 1)  # type: ignore[call-overload]
     queue.enqueue(double, args=(2,), prioritty=5)  # type: ignore[call-overload]
 
 
