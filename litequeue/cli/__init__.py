@@ -1,0 +1,1 @@
+"""The command line: `python -m litequeue COMMAND FILE …`. Only these rooms print."""

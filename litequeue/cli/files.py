@@ -1,0 +1,38 @@
+"""How commands open the file: to read it without leaving a trace in it, or to change it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from ..clock import Clock
+from ..codec import JSON, NO_TYPES
+from ..handle import Desk
+from ..queue import Queue
+from ..storage.database import Database
+
+
+@contextmanager
+def reading(path: str, clock: Clock) -> Iterator[Desk]:
+    """The file, opened so that nothing in it can change. Raises `MissingFile` and its family."""
+    database = Database(path, read_only=True)
+    try:
+        yield Desk(database, clock, JSON, lambda task: NO_TYPES)
+    finally:
+        database.close()
+
+
+@contextmanager
+def changing(path: str, clock: Clock) -> Iterator[Desk]:
+    """The file, opened to be changed; it must hold a queue already."""
+    with reading(path, clock):
+        pass  # refuses a file that is missing, or that is somebody else's
+    with making(path, clock) as queue:
+        yield queue.desk
+
+
+@contextmanager
+def making(path: str, clock: Clock, name: str = "default") -> Iterator[Queue]:
+    """A queue in the file, which is made if it is not there."""
+    with Queue(path, name, clock=clock) as queue:
+        yield queue

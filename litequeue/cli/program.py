@@ -1,0 +1,78 @@
+"""The whole program: which commands there are, and how errors become exit codes."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+from .. import __version__
+from ..errors import JobNotFound, LiteQueueError, NotAllowed
+from . import change, inspect, overview, produce
+from .arguments import DONE, NO, Misuse, Parser
+from .terminal import Terminal
+from .text import clean
+
+MISUSE = 2
+INTERRUPTED = 130
+_MODULES = (overview, inspect, produce, change)
+
+
+def run(argv: Sequence[str], terminal: Terminal) -> int:
+    """Run one command line; its exit code."""
+    parser = make_parser()
+    if not argv:
+        parser.print_help(terminal.err)
+        return MISUSE
+    try:
+        args = parse(parser, argv)
+        code: int = args.run(args, terminal)
+        terminal.out.flush()
+        return code
+    except SystemExit as end:  # argparse has printed its help or the version
+        return int(end.code or DONE)
+    except LiteQueueError as error:
+        terminal.complain(one_line(error))
+        return NO if isinstance(error, (JobNotFound, NotAllowed)) else MISUSE
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        return silence(terminal)
+
+
+def make_parser() -> Parser:
+    """The parser with all commands."""
+    parser = Parser(
+        prog="litequeue",
+        description="A durable job queue that is one SQLite file.",
+        epilog="`litequeue COMMAND --help` tells about one command.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"litequeue {__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=Parser)
+    for module in _MODULES:
+        module.add(commands)
+    return parser
+
+
+def parse(parser: Parser, argv: Sequence[str]) -> argparse.Namespace:
+    """The arguments; positional ones may also come after options, which argparse alone does not allow."""
+    args, left = parser.parse_known_args(argv)
+    if left and (not hasattr(args, "rest") or any(text.startswith("-") for text in left)):
+        raise Misuse(f"unrecognized arguments: {' '.join(left)}; see `litequeue {argv[0]} --help`")
+    if left:
+        args.rest = [*args.rest, *left]
+    return args
+
+
+def one_line(error: LiteQueueError) -> str:
+    """The message of an error on one line that is safe to print."""
+    return clean(" ".join(str(error).split("\n")))
+
+
+def silence(terminal: Terminal) -> int:
+    """Whoever read our output has gone, as `head` does; nothing more shall be written, at exit neither."""
+    if terminal.out is sys.stdout:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return DONE

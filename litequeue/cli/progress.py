@@ -1,0 +1,51 @@
+"""A bar on standard error while something long goes on and a person watches."""
+
+from __future__ import annotations
+
+from types import TracebackType
+
+from .human import span
+from .terminal import Terminal
+from .text import cut
+
+_BAR = 28
+_LINE = 79
+_ERASE = "\r\x1b[K"
+
+
+class Progress:
+    """How far a long piece of work is; silent when standard error is not a terminal.
+
+    Without a total it only counts. Leave the block, and the line is gone.
+    """
+
+    def __init__(self, terminal: Terminal, title: str, total: int | None = None) -> None:
+        self._terminal = terminal
+        self._title = title
+        self._total = total
+        self._shown = terminal.err.isatty()
+        self._began = terminal.clock.monotonic()
+
+    def update(self, done: int, note: str = "") -> None:
+        """Show that so many are done."""
+        if self._shown:
+            line = cut(self._line(done, note), min(_LINE, (self._terminal.width or _LINE + 1) - 1))
+            print(_ERASE + line, end="", file=self._terminal.err, flush=True)
+
+    def _line(self, done: int, note: str) -> str:
+        took = span(self._terminal.clock.monotonic() - self._began)
+        tail = f", {note}" if note else ""
+        if not self._total:
+            return f"{self._title} {done:,}, {took}{tail}"
+        filled = min(_BAR, _BAR * done // self._total)
+        bar = "#" * filled + "." * (_BAR - filled)
+        return f"{self._title} [{bar}] {done:,} of {self._total:,}, {took}{tail}"
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
+        if self._shown:
+            print(_ERASE, end="", file=self._terminal.err, flush=True)
