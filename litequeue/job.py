@@ -203,10 +203,14 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """What a turn came to: which settlements were accepted, and what was claimed."""
+    """What a turn came to: which settlements were accepted, and what was claimed.
+
+    A worker that is no longer signed on was taken for dead: it gets nothing until it signs on again.
+    """
 
     accepted: tuple[bool, ...] = ()
     claim: Claim = Claim()
+    signed_on: bool = True
 
 
 # --- what is read back -----------------------------------------------------------------------------

@@ -14,7 +14,8 @@ CHUNK = 1000
 
 PROMOTE = """
 UPDATE litequeue_job SET state = 'ready' WHERE id IN (
-  SELECT id FROM litequeue_job WHERE state = 'scheduled' AND queue = ? AND run_at <= ? ORDER BY run_at LIMIT ?)
+  SELECT id FROM litequeue_job WHERE state = 'scheduled' AND queue = ? AND run_at <= ?
+  ORDER BY run_at LIMIT ?)
 """
 EXPIRE = """
 UPDATE litequeue_job SET state = 'cancelled', reason = 'expired', finished_at = :now, parked = 0 WHERE id IN (
@@ -22,15 +23,22 @@ UPDATE litequeue_job SET state = 'cancelled', reason = 'expired', finished_at = 
   WHERE expires_at <= :now AND expires_at IS NOT NULL AND state IN ('scheduled', 'blocked', 'ready')
   ORDER BY expires_at LIMIT :limit)
 """
+IS_SIGNED_ON = "SELECT 1 FROM litequeue_worker WHERE id = ?"
 IS_PAUSED = "SELECT 1 FROM litequeue_queue WHERE name = ? AND paused_at IS NOT NULL"
 CANDIDATES = """
-SELECT id, task, payload, codec, priority, attempt, failures, crashes, run_at, ack, max_crashes, meta, options
+SELECT id, task, payload, codec, priority, attempt, failures, crashes, run_at, ack, max_crashes, meta,
+       options, expires_at
 FROM litequeue_job WHERE state = 'ready' AND parked = 0 AND queue = ?
 ORDER BY priority DESC, run_at, id LIMIT ?
 """
 CLAIM = """
 UPDATE litequeue_job
-SET state = 'running', worker = ?, attempt = attempt + 1, started_at = ?, progress = NULL, progress_text = NULL
+SET state = 'running', worker = ?, attempt = attempt + 1, started_at = ?, progress = NULL,
+    progress_text = NULL
+WHERE id = ? AND state = 'ready'
+"""
+TOO_LATE = """
+UPDATE litequeue_job SET state = 'cancelled', reason = 'expired', finished_at = ?
 WHERE id = ? AND state = 'ready'
 """
 PARK = "UPDATE litequeue_job SET parked = 1 WHERE id = ? AND state = 'ready'"
@@ -39,7 +47,9 @@ UPDATE litequeue_job SET parked = 0 WHERE id IN (
   SELECT id FROM litequeue_job WHERE state = 'ready' AND parked = 1 AND queue = ? AND task = ?
   ORDER BY priority DESC, run_at, id LIMIT ?)
 """
-FIRST_PARKED = "SELECT min(task) FROM litequeue_job WHERE state = 'ready' AND parked = 1 AND queue = ? AND task > ?"
+FIRST_PARKED = (
+    "SELECT min(task) FROM litequeue_job WHERE state = 'ready' AND parked = 1 AND queue = ? AND task > ?"
+)
 PAYLOAD = "SELECT body FROM litequeue_blob WHERE job = ? AND kind = 'payload'"
 HAS_READY = "SELECT 1 FROM litequeue_job WHERE state = 'ready' AND parked = 0 AND queue = ? LIMIT 1"
 NEXT_DUE = "SELECT min(run_at) FROM litequeue_job WHERE state = 'scheduled' AND queue = ?"
@@ -62,6 +72,11 @@ def claim(connection: Connection, worker: int, wants: Iterable[Want], now: int) 
     return Claim(tuple(jobs), frozenset(unknown))
 
 
+def is_signed_on(connection: Connection, worker: int) -> bool:
+    """Whether the worker has its row; without it nobody would reap what it claims."""
+    return connection.execute(IS_SIGNED_ON, (worker,)).fetchone() is not None
+
+
 def promote(connection: Connection, queue: str, now: int) -> int:
     """Make due jobs ready, a bounded number at a time; how many."""
     return connection.execute(PROMOTE, (queue, now, CHUNK)).rowcount
@@ -69,20 +84,22 @@ def promote(connection: Connection, queue: str, now: int) -> int:
 
 def is_work_waiting(connection: Connection, queues: Iterable[str], now: int) -> bool:
     """Whether a claim would find something; reads only, so it may be asked often."""
+    if _is_past(connection.execute(NEXT_EXPIRY).fetchone()[0], now):
+        return True
     for queue in queues:
         if connection.execute(IS_PAUSED, (queue,)).fetchone() is not None:
             continue
         if connection.execute(HAS_READY, (queue,)).fetchone() is not None:
             return True
-        due = connection.execute(NEXT_DUE, (queue,)).fetchone()[0]
-        if due is not None and due <= now:
+        if _is_past(connection.execute(NEXT_DUE, (queue,)).fetchone()[0], now):
             return True
     return False
 
 
 def next_due(connection: Connection, queues: Iterable[str]) -> int | None:
-    """When the next scheduled job of these queues is due."""
+    """When the next scheduled job of these queues is due, or the next job of any expires."""
     found = [connection.execute(NEXT_DUE, (queue,)).fetchone()[0] for queue in queues]
+    found.append(connection.execute(NEXT_EXPIRY).fetchone()[0])
     return min((due for due in found if due is not None), default=None)
 
 
@@ -102,33 +119,45 @@ def _left(want: Want, taken: list[Claimed]) -> Want:
     running = sum(job.task in want.coroutines for job in taken)
     waiting = len(taken) - running
     return replace(
-        want, start=max(0, want.start - waiting), limit=max(0, want.limit - waiting), slots=want.slots - running
+        want,
+        start=max(0, want.start - waiting),
+        limit=max(0, want.limit - waiting),
+        slots=want.slots - running,
     )
 
 
-def _claim_from(connection: Connection, worker: int, want: Want, now: int, unknown: set[str]) -> list[Claimed]:
+def _is_past(instant: int | None, now: int) -> bool:
+    return instant is not None and instant <= now
+
+
+def _claim_from(
+    connection: Connection, worker: int, want: Want, now: int, unknown: set[str]
+) -> list[Claimed]:
     for task in want.revive:
         connection.execute(REVIVE, (want.queue, task, want.limit + want.slots))
-    rows = _candidates(connection, want, unknown)
+    rows = _candidates(connection, want, now, unknown)
     taken = [_claimed(connection, want.queue, row, started=started) for row, started in rows]
     connection.executemany(CLAIM, [(worker, now if job.started else None, job.lease.job) for job in taken])
     return taken
 
 
-def _candidates(connection: Connection, want: Want, unknown: set[str]) -> list[tuple[Row, bool]]:
+def _candidates(connection: Connection, want: Want, now: int, unknown: set[str]) -> list[tuple[Row, bool]]:
     """The rows to take, and whether each starts at once.
 
-    What stands in the way for good is parked, a bounded number at a time.
+    When nothing in the first rows can be taken a second look goes deeper, to a bound. What stands in the way
+    for good is gone from there with the next claim.
     """
-    wanted = want.limit + want.slots
+    wanted = want.limit + (want.slots if want.coroutines else min(want.slots, 1))
     chosen: list[tuple[Row, bool]] = []
     for size in (wanted, max(CHUNK, wanted)):
         rows = connection.execute(CANDIDATES, (want.queue, size)).fetchall()
-        refused = [(row[0],) for row in rows if row[1] in want.refused]
-        connection.executemany(PARK, refused)
-        unknown.update(row[1] for row in rows if not _is_judged(row[1], want))
-        chosen = _choose(rows, want)
-        if not refused or len(chosen) >= want.limit or len(rows) < size:
+        late = [(now, row[0]) for row in rows if _is_past(row[13], now)]
+        connection.executemany(TOO_LATE, late)
+        rows_in_time = [row for row in rows if not _is_past(row[13], now)]
+        connection.executemany(PARK, [(row[0],) for row in rows_in_time if row[1] in want.refused])
+        unknown.update(row[1] for row in rows_in_time if not _is_judged(row[1], want))
+        chosen = _choose(rows_in_time, want)
+        if chosen or len(rows) < size:
             break
     return chosen
 
@@ -162,7 +191,8 @@ def _may_run(task: str, want: Want) -> bool:
 
 
 def _claimed(connection: Connection, queue: str, row: Row, *, started: bool) -> Claimed:
-    (id, task, payload, codec, priority, attempt, failures, crashes, run_at, ack, max_crashes, meta, options) = row
+    id, task, payload, codec, priority, attempt, failures, crashes, run_at, *rest = row
+    ack, max_crashes, meta, options, _ = rest
     if payload is None:
         # A large body is read by itself: RETURNING would copy it through a temporary table.
         found = connection.execute(PAYLOAD, (id,)).fetchone()

@@ -3,6 +3,9 @@
 Whoever finds nobody leading leads: it runs all operations that wait in one transaction, lets their owners
 go, and hands the lead to the first that has queued since. No thread of its own is needed, and alone it
 costs next to nothing. Without the explicit hand-over a group holds two operations, not sixteen.
+
+A signal or a time limit may strike a thread between any two instructions here. So what a ticket holds is
+kept on the ticket or in one variable, and `leave`, which gives it all back, may be called again.
 """
 
 from __future__ import annotations
@@ -11,7 +14,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from sqlite3 import Connection
 from typing import Any
@@ -24,103 +27,103 @@ class Durability(Enum):
     NORMAL = "normal"
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Ticket:
     """One operation on its way through the gate; without one, the lead itself is wanted."""
 
-    operation: Callable[[Connection], Any] | None
+    operation: Callable[[Connection], Any] | None = None
     durability: Durability = Durability.NORMAL
     result: Any = None
     error: BaseException | None = None
-    done: bool = False
-    leads: bool = False
+    done: bool = False  # another ticket led, and ran this one's operation
+    gone: bool = False  # its owner no longer waits
+    settled: bool = False  # it led, and its group is committed or has its errors
+    group: list[Ticket] = field(default_factory=list)
     signal: threading.Lock | None = None
 
 
 class Gate:
-    """Groups the writes of threads; `run` gets each group and fills in results and errors."""
+    """Groups the writes of threads.
 
-    def __init__(self, run: Callable[[list[Ticket]], None]) -> None:
+    `run` gets the ticket that leads and runs its operation and those of its `group`; it fills in results and
+    errors and then sets `settled`. Without that the others of the group are run again.
+    """
+
+    def __init__(self, run: Callable[[Ticket], None]) -> None:
         self._run = run
         self._mutex = threading.Lock()
         self._waiting: deque[Ticket] = deque()
-        self._led = False
+        self._leader: Ticket | None = None
 
     def pass_through(self, ticket: Ticket) -> Any:
         """Run the ticket's operation, alone or in a group; returns its result or raises its error."""
-        self._await_lead(ticket)
-        if not ticket.done:
-            self._lead(ticket)
+        with self.held(ticket):
+            if not ticket.done:
+                self._take_group(ticket)
+                self._run(ticket)
         if ticket.error is not None:
             raise ticket.error
         return ticket.result
 
-    def enter(self) -> None:
-        """Take the lead and keep it until `leave`."""
-        self._await_lead(Ticket(None))
-
-    def leave(self) -> None:
-        """Hand the lead to the first that waits; any thread may call it for the one that entered."""
-        with self._mutex:
-            if not self._waiting:
-                self._led = False
-                return
-            heir = self._waiting[0]
-            heir.leads = True
-            _wake(heir)
-
     @contextmanager
-    def held(self) -> Iterator[None]:
-        """The lead, for the length of a block."""
-        self.enter()
+    def held(self, ticket: Ticket) -> Iterator[None]:
+        """The lead for the length of a block, unless another ran the ticket's operation meanwhile."""
         try:
-            yield
-        finally:
-            self.leave()
+            try:
+                self.enter(ticket)
+                yield
+            finally:
+                self.leave(ticket)
+        except BaseException:
+            self.leave(ticket)  # again, in case it was `leave` that was struck
+            raise
 
-    def _await_lead(self, ticket: Ticket) -> None:
+    def enter(self, ticket: Ticket) -> None:
+        """Wait for the lead, or for another to run the ticket's operation; `leave` must follow."""
         with self._mutex:
-            if not self._led:
-                self._led = True
+            if self._leader is None:
+                self._leader = ticket
                 return
             ticket.signal = threading.Lock()
             ticket.signal.acquire()
             self._waiting.append(ticket)
-        try:
-            ticket.signal.acquire()
-        except BaseException:
-            self._abandon(ticket)
-            raise
-        if ticket.leads:
-            with self._mutex:
+        ticket.signal.acquire()
+
+    def leave(self, ticket: Ticket) -> None:
+        """Hand on what the ticket holds; any thread may call it, and again."""
+        with self._mutex:
+            ticket.gone = True
+            self._give_back_group(ticket)
+            if self._leader is ticket:
+                self._leader = self._heir()
+            if self._leader is not None:
+                _wake(self._leader)
+
+    def _heir(self) -> Ticket | None:
+        while self._waiting and self._waiting[0].gone:
+            self._waiting.popleft()
+        return self._waiting[0] if self._waiting else None
+
+    def _take_group(self, leader: Ticket) -> None:
+        with self._mutex:
+            while self._waiting:
+                head = self._waiting[0]
+                if head is not leader and not head.gone:
+                    if head.operation is None:
+                        break
+                    leader.group.append(head)
                 self._waiting.popleft()
 
-    def _abandon(self, ticket: Ticket) -> None:
-        """A signal interrupted the wait: the lead must not be left with somebody who is gone."""
-        with self._mutex:
-            if ticket in self._waiting:
-                self._waiting.remove(ticket)
-        if ticket.leads:
-            self.leave()
-
-    def _lead(self, own: Ticket) -> None:
-        group = [own, *self._take_group()]
-        try:
-            self._run(group)
-        finally:
-            for ticket in group[1:]:
+    def _give_back_group(self, leader: Ticket) -> None:
+        for ticket in reversed(leader.group):
+            if leader.settled:
                 ticket.done = True
                 _wake(ticket)
-            self.leave()
-
-    def _take_group(self) -> list[Ticket]:
-        group: list[Ticket] = []
-        with self._mutex:
-            while self._waiting and self._waiting[0].operation is not None:
-                group.append(self._waiting.popleft())
-        return group
+            elif ticket not in self._waiting:
+                self._waiting.appendleft(ticket)
+        leader.group = []
 
 
 def _wake(ticket: Ticket) -> None:
-    if ticket.signal is not None:
+    if ticket.signal is not None and ticket.signal.locked():
         ticket.signal.release()

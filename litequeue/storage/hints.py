@@ -6,12 +6,16 @@ there is one FIFO per queue, or a worker of another queue would eat the token.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
+import logging
 import os
 import stat
+import threading
 from collections.abc import Iterable
 
+log = logging.getLogger("litequeue")
 _NOBODY_THERE = {errno.ENXIO, errno.ENOENT, errno.EPIPE, errno.EAGAIN}
 
 
@@ -32,30 +36,42 @@ class Hints:
     def __init__(self, database: str | None) -> None:
         self._database = database if supported() else None
         self._pipes: dict[str, int] = {}
+        self._mutex = threading.Lock()
 
     def send(self, queues: Iterable[str]) -> None:
         """Wake one idle worker of each queue, if there is one."""
-        if self._database is not None:
-            for queue in set(queues):
-                self._send(self._database, queue)
+        if self._database is None:
+            return
+        for queue in set(queues):
+            path = fifo_path(self._database, queue)
+            try:
+                with self._mutex:  # or another thread's close could have us write into some other file
+                    self._send(path)
+            except OSError as error:
+                if error.errno not in _NOBODY_THERE:
+                    # The jobs are stored, and polls find them: no reason to fail.
+                    log.info("%s: no worker can be woken through it: %s", path, error)
 
     def close(self) -> None:
         """Close the pipes that were opened."""
+        with self._mutex:
+            self.drop()
+
+    def drop(self) -> None:
+        """As `close`, in a forked child, where a thread that is gone may hold the mutex."""
         while self._pipes:
             os.close(self._pipes.popitem()[1])
 
-    def _send(self, database: str, queue: str) -> None:
-        pipe = self._pipes.get(queue)
+    def _send(self, path: str) -> None:
+        if path not in self._pipes:
+            flags = os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW
+            self._pipes[path] = os.open(path, flags)
         try:
-            if pipe is None:
-                flags = os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW
-                pipe = self._pipes.setdefault(queue, os.open(fifo_path(database, queue), flags))
-            os.write(pipe, b"!")
-        except OSError as error:
-            if error.errno not in _NOBODY_THERE:
-                raise
-            if error.errno == errno.EPIPE and pipe is not None and self._pipes.pop(queue, None) == pipe:
-                os.close(pipe)
+            os.write(self._pipes[path], b"!")
+        except BrokenPipeError:
+            # Its readers are gone; when others have come since, they listen at a new pipe.
+            os.close(self._pipes.pop(path))
+            self._send(path)
 
 
 class Listener:
@@ -87,14 +103,17 @@ class Listener:
 
 def _listen(path: str) -> int | None:
     try:
-        os.mkfifo(path, 0o600)
-    except FileExistsError:
-        if not stat.S_ISFIFO(os.lstat(path).st_mode):
-            return None
-    except OSError:
-        return None  # a file system without FIFOs: the poll alone finds jobs
-    # Read and write: with a writer always there, the pipe never reports its end.
-    return os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW)
+        with contextlib.suppress(FileExistsError):
+            os.mkfifo(path, 0o600)
+        # Read and write: with a writer always there, the pipe never reports its end.
+        pipe = os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except OSError as error:
+        log.info("%s: no pipe to be woken through, the poll alone finds jobs: %s", path, error)
+        return None
+    if stat.S_ISFIFO(os.fstat(pipe).st_mode):
+        return pipe
+    os.close(pipe)
+    return None
 
 
 def _remove_if_silent(path: str) -> None:
@@ -103,4 +122,5 @@ def _remove_if_silent(path: str) -> None:
     except OSError as error:
         # A worker that listens between these two lines only loses hints, and its poll finds the jobs.
         if error.errno == errno.ENXIO:
-            os.unlink(path)
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path)

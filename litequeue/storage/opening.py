@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import re
 import sqlite3
+import sys
 from collections.abc import Callable, Iterator
+from functools import cache
 from importlib import resources
 from pathlib import Path
 from sqlite3 import Connection
 
 from .. import errors
-from .translate import is_busy
+from .checkpoint import LOG_LIMIT, carries_reset_fault
+from .gate import Durability
 
 SCHEMA_VERSION = 1
 _OLDEST_SQLITE = (3, 37, 0)
-_NETWORK = ("nfs", "cifs", "smb", "9p", "virtiofs", "fuse.sshfs", "ceph", "fuse.gluster", "glusterfs", "afs")
-_OUR_TABLES = frozenset(f"litequeue_{name}" for name in ("meta", "job", "blob", "failure", "log", "queue", "worker"))
+_NETWORK = (
+    *("nfs", "cifs", "smb", "9p", "virtiofs", "ceph", "glusterfs", "afs", "lustre"),
+    *("fuse.sshfs", "fuse.glusterfs", "fuse.ceph", "fuse.rclone", "fuse.s3fs"),
+)
 
 # From version n to n + 1, statement by statement; a migration only adds.
 MIGRATIONS: dict[int, tuple[str, ...]] = {}
@@ -29,13 +36,10 @@ def require_sqlite() -> None:
         )
 
 
-def carries_reset_fault(version: tuple[int, ...] = sqlite3.sqlite_version_info) -> bool:
-    """Whether this SQLite can damage a WAL file when checkpoints overlap (fixed in 3.51.3)."""
-    return version < (3, 51, 3) and version not in ((3, 44, 6), (3, 50, 7))
-
-
 def find_or_make(path: str, *, read_only: bool = False) -> str:
     """The real path of the file, made with mode 0600 if it was not there and may be made."""
+    if "\0" in path:
+        raise errors.InvalidOption(f"{path!r}: a path can not contain a NUL")
     real = os.path.realpath(path)
     folder = os.path.dirname(real)
     if not os.path.isdir(folder):
@@ -43,17 +47,45 @@ def find_or_make(path: str, *, read_only: bool = False) -> str:
     refuse_network(real)
     if os.path.isdir(real):
         raise errors.NotADatabase(f"{path}: this is a folder; give the path of a file")
-    if os.path.lexists(path) and (os.path.exists(path) or not read_only):
+    if os.path.exists(path):
         return real
+    if os.path.islink(path):
+        raise errors.MissingFile(f"{path}: it is a link to {real}, which does not exist; remove the link")
     if read_only:
         raise errors.MissingFile(f"{path}: there is no such file")
-    try:
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0), 0o600))
-    except FileExistsError:
-        return real  # another process was quicker
-    except OSError as error:
-        raise errors.ReadOnly(f"{path}: the file can not be made in {folder}: {error.strerror}") from error
+    _make(path, folder)
     return real
+
+
+def _make(path: str, folder: str) -> None:
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
+    try:
+        os.close(os.open(path, flags, 0o600))
+    except FileExistsError:
+        return  # another process was quicker
+    except OSError as error:
+        kinds = {errno.ENOSPC: errors.DiskFull, errno.EACCES: errors.ReadOnly, errno.EROFS: errors.ReadOnly}
+        kind = kinds.get(error.errno or 0, errors.DatabaseError)
+        raise kind(f"{path}: the file can not be made in {folder}: {error.strerror}") from error
+
+
+def identity_of(path: str) -> tuple[int, int]:
+    """The device and inode of a file."""
+    found = os.stat(path)
+    return found.st_dev, found.st_ino
+
+
+def require_identity(path: str, identity: tuple[int, int]) -> None:
+    """Raise `FileReplaced` when the path does not name the file of this identity."""
+    try:
+        found = identity_of(path)
+    except FileNotFoundError:
+        found = None
+    if found != identity:
+        raise errors.FileReplaced(
+            f"{path}: the file was removed or replaced while it was open; what is written now would be lost. "
+            "Close this queue and open it again"
+        )
 
 
 def reading_mode(path: str) -> str:
@@ -74,8 +106,8 @@ def require_current(connection: Connection, path: str) -> None:
         raise errors.DatabaseError(f"{path}: there is no queue in this file; the first enqueue makes one")
     if version < SCHEMA_VERSION:
         raise errors.DatabaseError(
-            f"{path}: its schema has version {version}; start a worker, or open it with Queue(…), to bring it "
-            f"to version {SCHEMA_VERSION}"
+            f"{path}: its schema has version {version}; start a worker, or open it with Queue(…), "
+            f"to bring it to version {SCHEMA_VERSION}"
         )
 
 
@@ -100,7 +132,7 @@ def _file_system(path: str, mounts: str) -> str:
     longest, kind = "", ""
     for line in mounts.splitlines():
         left, _, right = line.partition(" - ")
-        point = left.split()[4].replace("\\040", " ")
+        point = re.sub(r"\\(\d{3})", lambda found: chr(int(found[1], 8)), left.split()[4])
         inside = path == point or path.startswith(point.rstrip("/") + "/")
         if inside and len(point) >= len(longest):
             longest, kind = point, right.split()[0]
@@ -110,29 +142,27 @@ def _file_system(path: str, mounts: str) -> str:
 def stored_version(connection: Connection, path: str) -> int | None:
     """The version of our schema in this file, None when there is none of it.
 
-    Raises `ForeignTables` when tables of our names are not ours, `SchemaTooNew` when a newer litequeue made
-    them.
+    Raises `ForeignTables` when something with a name of ours is not ours, `SchemaTooNew` when a newer
+    litequeue made it.
     """
-    names = {row[0] for row in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'").fetchall()}
-    ours = names & _OUR_TABLES
+    names = {row[0].lower() for row in connection.execute("SELECT name FROM sqlite_schema").fetchall()}
+    ours = sorted(names & schema_names())
     if not ours:
         return None
-    version = _version_row(connection, ours)
+    version = _version_row(connection) if "litequeue_meta" in ours else None
     if version is None:
         raise errors.ForeignTables(
-            f"{path}: the table {sorted(ours)[0]} is there, but litequeue did not make it; "
+            f"{path}: there is a {ours[0]} in this file that litequeue did not make; "
             "rename it, or give litequeue a file of its own"
         )
     if version > SCHEMA_VERSION:
         raise errors.SchemaTooNew(
-            f"{path}: its schema has version {version}, this litequeue knows {SCHEMA_VERSION}; upgrade litequeue"
+            f"{path}: its schema has version {version}, this litequeue knows {SCHEMA_VERSION}; upgrade it"
         )
     return version
 
 
-def _version_row(connection: Connection, ours: set[str]) -> int | None:
-    if not _OUR_TABLES <= ours:
-        return None
+def _version_row(connection: Connection) -> int | None:
     columns = [row[1] for row in connection.execute("PRAGMA table_info(litequeue_meta)").fetchall()]
     if columns != ["key", "value"]:
         return None
@@ -144,7 +174,7 @@ def prepare(connection: Connection, path: str, begin: Callable[[Connection], Non
     """Make or upgrade our tables, in one transaction; `begin` opens it."""
     if stored_version(connection, path) == SCHEMA_VERSION and _is_wal(connection):
         return
-    _set_modes(connection)
+    _set_modes(connection, path)
     begin(connection)
     try:
         version = stored_version(connection, path)  # again: another process may have been quicker
@@ -152,7 +182,8 @@ def prepare(connection: Connection, path: str, begin: Callable[[Connection], Non
             connection.execute(statement)
         connection.execute("COMMIT")
     except BaseException:
-        connection.execute("ROLLBACK")
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
         raise
 
 
@@ -170,6 +201,12 @@ def schema_text() -> str:
     return resources.files(__package__).joinpath("schema.sql").read_text(encoding="utf-8")
 
 
+@cache
+def schema_names() -> frozenset[str]:
+    """The names of all that `schema.sql` makes."""
+    return frozenset(re.findall(r"^CREATE \w+ (\w+)", schema_text(), re.MULTILINE))
+
+
 def statements(script: str) -> Iterator[str]:
     """The statements of a script; `executescript` would commit the transaction it is in."""
     gathered = ""
@@ -184,26 +221,29 @@ def _is_wal(connection: Connection) -> bool:
     return connection.execute("PRAGMA journal_mode").fetchone()[0] in ("wal", "memory")
 
 
-def _set_modes(connection: Connection) -> None:
+def _set_modes(connection: Connection, path: str) -> None:
     if connection.execute("PRAGMA page_count").fetchone()[0] == 0:
         connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # no effect after WAL or the first table
-    if not _is_wal(connection):
-        connection.execute("PRAGMA journal_mode = WAL").fetchone()
+    if _is_wal(connection):
+        return
+    mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+    if mode != "wal":
+        raise errors.DatabaseError(f"{path}: SQLite can not use its WAL mode here (it stays at {mode})")
 
 
-def prepare_patiently(
-    connection: Connection, path: str, begin: Callable[[Connection], None], pauses: Iterator[None]
-) -> None:
-    """`prepare`, again after each pause while another process has the file to itself.
+def set_pragmas(connection: Connection) -> None:
+    """What every connection of ours needs."""
+    connection.execute("PRAGMA trusted_schema = OFF")
+    connection.execute("PRAGMA secure_delete = OFF").fetchall()
+    connection.execute(f"PRAGMA journal_size_limit = {LOG_LIMIT}").fetchall()
+    connection.execute("PRAGMA mmap_size = 0").fetchall()
+    if carries_reset_fault():
+        connection.execute("PRAGMA wal_autocheckpoint = 0").fetchall()
+    if sys.platform == "darwin":
+        connection.execute("PRAGMA fullfsync = ON")
+        connection.execute("PRAGMA checkpoint_fullfsync = ON")
 
-    The change to WAL needs the file alone, and SQLite does not call its busy handler for it.
-    """
-    for _ in pauses:
-        try:
-            prepare(connection, path, begin)
-        except sqlite3.OperationalError as error:
-            if not is_busy(error):
-                raise
-        else:
-            return
-    prepare(connection, path, begin)
+
+def set_synchronous(connection: Connection, durability: Durability) -> None:
+    """Say out loud when commits are synced; a library's default may be anything."""
+    connection.execute(f"PRAGMA synchronous = {durability.name}")

@@ -3,24 +3,49 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from sqlite3 import Connection
+from typing import Any
 
 from ..errors import JobNotFound
 from ..job import FailedAttempt, Filter, LogLine, Snapshot, State, StoredResult, WorkerInfo
 from .database import Database
+from .transactions import snapshot
 
 COLUMNS = """id, task, queue, state, reason, priority, attempt, failures, crashes, max_crashes, created_at,
   run_at, started_at, finished_at, expires_at, worker, cancelling, parked, progress, progress_text, ack, tags,
   meta, options, codec, message"""
+# The three ways to find jobs: walk along the ids; look at these few; go through what failed or was cancelled.
+WALK = "litequeue_job WHERE id > :low AND id < :high"
+AMONG = """litequeue_job
+WHERE id IN (SELECT value FROM json_each(:ids)) AND id > :low AND id < :high"""
+ENDED = """litequeue_job INDEXED BY litequeue_retriable
+WHERE state IN ('failed', 'cancelled') AND state = :state AND id > :low AND id < :high"""
+# The ids of a state that usually holds few jobs, from its own index: with few in it nothing is walked.
+FEW = 1000
+HANDFUL = {
+    State.SCHEDULED: """
+      SELECT id FROM litequeue_job WHERE state = 'scheduled' AND queue BETWEEN :first AND :last LIMIT :few""",
+    State.BLOCKED: """
+      SELECT id FROM litequeue_job WHERE state = 'blocked' AND queue BETWEEN :first AND :last LIMIT :few""",
+    State.READY: """
+      SELECT id FROM litequeue_job WHERE state = 'ready' AND parked = 0 AND queue BETWEEN :first AND :last
+      UNION ALL
+      SELECT id FROM litequeue_job WHERE state = 'ready' AND parked = 1 AND queue BETWEEN :first AND :last
+      LIMIT :few""",
+    State.RUNNING: """
+      SELECT id FROM litequeue_job
+      WHERE state = 'running' AND worker > 0 AND queue BETWEEN :first AND :last LIMIT :few""",
+}
 MATCHES = """
   AND (:state IS NULL OR state = :state) AND (:task IS NULL OR task = :task)
   AND (:queue IS NULL OR queue = :queue) AND (:before IS NULL OR created_at < :before)
-  AND (:tag IS NULL OR EXISTS (SELECT 1 FROM json_each(tags) WHERE value = :tag))
+  AND (:tag IS NULL OR (json_valid(tags) AND EXISTS (SELECT 1 FROM json_each(tags) WHERE value = :tag)))
 """
-MATCHING = f"SELECT id FROM litequeue_job WHERE id > :after {MATCHES} ORDER BY id LIMIT :limit"
-NEWEST_FIRST = f"SELECT {COLUMNS} FROM litequeue_job WHERE id < :after {MATCHES} ORDER BY id DESC LIMIT :limit"
-COUNT = f"SELECT count(*) FROM litequeue_job WHERE true {MATCHES}"
+WAYS = (WALK, AMONG, ENDED)
+MATCHING = {way: f"SELECT id FROM {way} {MATCHES} ORDER BY id LIMIT :limit" for way in WAYS}
+NEWEST_FIRST = {way: f"SELECT {COLUMNS} FROM {way} {MATCHES} ORDER BY id DESC LIMIT :limit" for way in WAYS}
+COUNT = {way: f"SELECT count(*) FROM {way} {MATCHES}" for way in WAYS}
 ONE = f"SELECT {COLUMNS} FROM litequeue_job WHERE id = ?"
 PAYLOAD = """
 SELECT coalesce(payload, (SELECT body FROM litequeue_blob WHERE job = :id AND kind = 'payload')), codec
@@ -41,7 +66,8 @@ COUNTS = {
     State.READY: """
       SELECT (SELECT count(*) FROM litequeue_job WHERE state = 'ready' AND parked = 0 AND queue = :queue)
            + (SELECT count(*) FROM litequeue_job WHERE state = 'ready' AND parked = 1 AND queue = :queue)""",
-    State.RUNNING: "SELECT count(*) FROM litequeue_job WHERE state = 'running' AND worker > 0 AND queue = :queue",
+    State.RUNNING: """
+      SELECT count(*) FROM litequeue_job WHERE state = 'running' AND worker > 0 AND queue = :queue""",
     State.COMPLETED: """
       SELECT count(*) FROM litequeue_job
       WHERE queue = :queue AND state = 'completed' AND finished_at IS NOT NULL""",
@@ -80,6 +106,7 @@ FROM litequeue_worker ORDER BY id
 """
 CANCELLING = "SELECT id, attempt FROM litequeue_job WHERE state = 'running' AND worker = ? AND cancelling = 1"
 MOST = 2**63 - 1
+LAST_NAME = "\U0010ffff" * 50
 
 
 class Reports:
@@ -97,12 +124,16 @@ class Reports:
 
     def jobs(self, chosen: Filter, limit: int = 100, after: int | None = None) -> list[Snapshot]:
         """The jobs that match, newest first, at most `limit`; `after` is the last id of the page before."""
-        values = {**_values(chosen), "after": MOST if after is None else after, "limit": limit}
-        return [_snapshot(row) for row in self.database.read(lambda c: c.execute(NEWEST_FIRST, values).fetchall())]
+        high = MOST if after is None else after
+
+        def operation(connection: Connection) -> list[Snapshot]:
+            return [_snapshot(row) for row in _matches(connection, NEWEST_FIRST, chosen, 0, high, limit)]
+
+        return self.database.read(operation)
 
     def count(self, chosen: Filter) -> int:
         """How many jobs match."""
-        return int(self.database.read(lambda c: c.execute(COUNT, _values(chosen)).fetchone()[0]))
+        return int(self.database.read(lambda c: _matches(c, COUNT, chosen, 0, MOST, MOST)[0][0]))
 
     def payload(self, id: int) -> tuple[str | bytes, str]:
         """The encoded arguments of a job, and the name of their codec. Raises `JobNotFound`."""
@@ -116,7 +147,9 @@ class Reports:
 
     def failures(self, id: int) -> list[FailedAttempt]:
         """The attempts of a job that failed, oldest first."""
-        return [FailedAttempt(*row) for row in self.database.read(lambda c: c.execute(FAILURES, (id,)).fetchall())]
+        return [
+            FailedAttempt(*row) for row in self.database.read(lambda c: c.execute(FAILURES, (id,)).fetchall())
+        ]
 
     def log(self, id: int) -> list[LogLine]:
         """What the job's attempts logged, oldest first."""
@@ -127,7 +160,10 @@ class Reports:
 
         def operation(connection: Connection) -> dict[State, int]:
             values = {"queue": queue}
-            return {state: connection.execute(text, values).fetchone()[0] for state, text in COUNTS.items()}
+            with snapshot(connection):
+                return {
+                    state: connection.execute(text, values).fetchone()[0] for state, text in COUNTS.items()
+                }
 
         return self.database.read(operation)
 
@@ -165,14 +201,36 @@ class Reports:
         return row
 
 
-def _values(chosen: Filter) -> dict[str, object]:
-    return {
+def matching(connection: Connection, chosen: Filter, after: int, limit: int = FEW) -> list[int]:
+    """The ids of jobs that match, the lowest after `after`."""
+    return [row[0] for row in _matches(connection, MATCHING, chosen, after, MOST, limit)]
+
+
+def _matches(
+    connection: Connection, statements: Mapping[str, str], chosen: Filter, low: int, high: int, limit: int
+) -> list[tuple[Any, ...]]:
+    ids = chosen.ids
+    way = ENDED if chosen.state in (State.FAILED, State.CANCELLED) else WALK
+    if ids is None and chosen.state in HANDFUL:
+        ids = _handful(connection, chosen.state, chosen.queue)
+    values = {
         "state": chosen.state,
         "task": chosen.task,
         "queue": chosen.queue,
         "tag": chosen.tag,
         "before": chosen.created_before,
+        "ids": None if ids is None else json.dumps(ids),
+        "low": low,
+        "high": high,
+        "limit": limit,
     }
+    return connection.execute(statements[way if ids is None else AMONG], values).fetchall()
+
+
+def _handful(connection: Connection, state: State, queue: str | None) -> tuple[int, ...] | None:
+    names = {"first": queue or "", "last": LAST_NAME if queue is None else queue, "few": FEW + 1}
+    ids = tuple(row[0] for row in connection.execute(HANDFUL[state], names).fetchall())
+    return ids if len(ids) <= FEW else None
 
 
 def _snapshot(row: Sequence[object]) -> Snapshot:

@@ -59,7 +59,7 @@ CREATE INDEX litequeue_scheduled ON litequeue_job (queue, run_at) WHERE state = 
 CREATE INDEX litequeue_blocked   ON litequeue_job (queue) WHERE state = 'blocked';
 CREATE INDEX litequeue_running   ON litequeue_job (worker) WHERE state = 'running';
 CREATE INDEX litequeue_final     ON litequeue_job (queue, state, finished_at + retention) WHERE finished_at IS NOT NULL;
-CREATE INDEX litequeue_failed    ON litequeue_job (queue, id) WHERE state = 'failed';
+CREATE INDEX litequeue_retriable ON litequeue_job (state, id) WHERE state IN ('failed', 'cancelled');
 CREATE INDEX litequeue_expiring  ON litequeue_job (expires_at)
   WHERE expires_at IS NOT NULL AND state IN ('scheduled', 'blocked', 'ready');
 

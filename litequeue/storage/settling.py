@@ -78,6 +78,11 @@ ADD_RESULT = "INSERT OR REPLACE INTO litequeue_blob (job, kind, body) VALUES (?,
 STATE_OF = "SELECT state FROM litequeue_job WHERE id = ?"
 
 
+def storable(text: str) -> str:
+    """The text with what UTF-8 can not hold, such as an undecodable file name, written as an escape."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
 def settle(connection: Connection, settlement: Settlement, now: int) -> bool:
     """End one lease as the settlement says; False when the lease was lost and nothing was written."""
     lease = settlement.lease
@@ -88,7 +93,9 @@ def settle(connection: Connection, settlement: Settlement, now: int) -> bool:
             held = _change(connection, RETRY_LATER, lease, now, run_at=run_at, failures=1)
             return held and _record(connection, lease, settlement.failure, now)
         case Fail(failure=failure):
-            held = _change(connection, FAIL, lease, now, reason=failure.reason, message=failure.message)
+            held = _change(
+                connection, FAIL, lease, now, reason=failure.reason, message=storable(failure.message)
+            )
             return held and _record(connection, lease, failure, now)
         case Crash(failure=failure):
             return crash(connection, lease, failure, now)
@@ -97,13 +104,13 @@ def settle(connection: Connection, settlement: Settlement, now: int) -> bool:
         case Release():
             return _change(connection, RELEASE, lease, now)
         case Cancelled(message=message):
-            return _change(connection, CANCEL, lease, now, message=message or None)
+            return _change(connection, CANCEL, lease, now, message=storable(message) or None)
 
 
 def crash(connection: Connection, lease: Lease, failure: Failure, now: int) -> bool:
     """End a lease whose process died: back to ready, or failed at the crash limit."""
     held = _change(
-        connection, CRASH, lease, now, max_crashes=DEFAULT_MAX_CRASHES, message=failure.message
+        connection, CRASH, lease, now, max_crashes=DEFAULT_MAX_CRASHES, message=storable(failure.message)
     )
     return held and _record(connection, lease, failure, now)
 
@@ -129,14 +136,17 @@ def note(connection: Connection, written: Note, now: int) -> bool:
         written.lease,
         now,
         progress=written.progress,
-        text=written.progress_text,
+        text=None if written.progress_text is None else storable(written.progress_text),
         meta=written.meta,
     )
     if held:
         lease = written.lease
         connection.executemany(
             ADD_LOG,
-            [{"job": lease.job, "attempt": lease.attempt, "at": at, "text": text} for at, text in written.logs],
+            [
+                {"job": lease.job, "attempt": lease.attempt, "at": at, "text": storable(text)}
+                for at, text in written.logs
+            ],
         )
     return held
 
@@ -158,8 +168,6 @@ def _change(connection: Connection, statement: str, lease: Lease, now: int, **va
 
 
 def _record(connection: Connection, lease: Lease, failure: Failure, now: int) -> bool:
-    connection.execute(
-        ADD_FAILURE,
-        (lease.job, lease.attempt, now, failure.reason, failure.type, failure.message, failure.traceback),
-    )
+    texts = [storable(text) for text in (failure.type, failure.message, failure.traceback)]
+    connection.execute(ADD_FAILURE, (lease.job, lease.attempt, now, failure.reason, *texts))
     return True

@@ -14,6 +14,8 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from .. import errors
+
 if sys.platform == "linux":
     import fcntl
 
@@ -32,6 +34,7 @@ class SideFile:
 
     def __init__(self, path: str, *, read_only: bool = False) -> None:
         flags = os.O_RDONLY if read_only else os.O_RDWR | os.O_CREAT
+        self.path = path
         self._descriptor = os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         self.inode = os.fstat(self._descriptor).st_ino
         self._own: set[int] = set()
@@ -47,7 +50,13 @@ class SideFile:
 
     def hold(self, worker: int) -> None:
         """Take the sign of life of a worker; the kernel drops it with our last breath."""
-        self._set(fcntl.F_WRLCK, _FIRST_WORKER + worker, fcntl.F_OFD_SETLK)
+        try:
+            self._set(fcntl.F_WRLCK, _FIRST_WORKER + worker, fcntl.F_OFD_SETLK)
+        except BlockingIOError:
+            raise errors.DatabaseBusy(
+                f"{self.path}: another process holds the place of worker {worker}; "
+                "it has an older file of this name open, so end it"
+            ) from None
         self._own.add(worker)
 
     def release(self, worker: int) -> None:
@@ -81,6 +90,12 @@ def open_side_file(path: str, *, read_only: bool = False) -> SideFile | None:
         side = SideFile(path, read_only=read_only)
     except (PermissionError, FileNotFoundError):
         return None
+    except OSError as error:
+        if error.errno == errno.EROFS:
+            return None
+        raise errors.DatabaseError(
+            f"{path}: the file for locks can not be opened: {error.strerror}"
+        ) from error
     try:
         side.is_held(0)
     except OSError as error:

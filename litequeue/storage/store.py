@@ -22,9 +22,9 @@ from ..job import (
     Want,
 )
 from . import claims, settling
-from .database import Database, run_on_foreign
+from .database import Database
 from .gate import Durability
-from .reports import MATCHING
+from .reports import matching
 
 LAST_ID = """
 SELECT max(coalesce((SELECT max(id) FROM litequeue_job), 0),
@@ -57,6 +57,10 @@ DELETE FROM litequeue_job WHERE id IN (
   WHERE queue = ? AND state = ? AND finished_at + retention <= ? AND finished_at IS NOT NULL
   ORDER BY finished_at + retention LIMIT ?)
 """
+IS_PRUNABLE = """
+SELECT 1 FROM litequeue_job
+WHERE queue = ? AND state = ? AND finished_at + retention <= ? AND finished_at IS NOT NULL LIMIT 1
+"""
 NEXT_QUEUE = "SELECT min(queue) FROM litequeue_job WHERE finished_at IS NOT NULL AND queue > ?"
 PAUSE = """
 INSERT INTO litequeue_queue (name, paused_at) VALUES (:name, :at)
@@ -87,7 +91,7 @@ class Store:
         """
         now = self.clock.now()
         if connection is not None:
-            return run_on_foreign(self.database, connection, lambda c: _insert(c, jobs, now))
+            return self.database.write_on(connection, lambda c: _insert(c, jobs, now))
         ids = self.database.write(lambda c: _insert(c, jobs, now), Durability.FULL)
         self.hint(job.queue for job in jobs)
         return ids
@@ -109,24 +113,40 @@ class Store:
             accepted = tuple(settling.settle(connection, one, now) for one in turn.settlements)
             for begun in turn.starts:
                 settling.start(connection, begun, now)
+            if not turn.wants:
+                return Progress(accepted)
+            if not claims.is_signed_on(connection, worker):
+                return Progress(accepted, signed_on=False)
             return Progress(accepted, claims.claim(connection, worker, turn.wants, now))
 
         # A claim that is lost with the power loses nothing; a settlement must not be.
-        durability = Durability.FULL if turn.settlements else Durability.NORMAL
-        return self.database.write(operation, durability)
+        is_lasting = turn.settlements or any(begun.ack == "early" for begun in turn.starts)
+        progress = self.database.write(operation, Durability.FULL if is_lasting else Durability.NORMAL)
+        for job in progress.claim.jobs:
+            if job.started and job.ack == "early":
+                self.start(Start(job.lease, "early"))
+        return progress
 
     def claim(self, worker: int, wants: Sequence[Want]) -> Claim:
-        """Make ready jobs the worker's own: due ones are promoted first, expired ones cancelled."""
-        return self.take_turn(worker, Turn(wants=tuple(wants))).claim
+        """Make ready jobs the worker's own: due ones are promoted first, expired ones cancelled.
+
+        Raises `LeaseLost` for a worker that is not signed on.
+        """
+        progress = self.take_turn(worker, Turn(wants=tuple(wants)))
+        if not progress.signed_on:
+            raise LeaseLost(f"worker {worker} is not signed on, or was taken for dead; sign on again")
+        return progress.claim
 
     def settle(self, settlement: Settlement) -> None:
         """End one lease: complete, fail, snooze, release or cancel. Raises `LeaseLost` if it was lost."""
         if not self.take_turn(0, Turn(settlements=(settlement,))).accepted[0]:
             raise LeaseLost(_lost(settlement.lease))
 
-    def settle_in(self, connection: Connection, settlement: Complete) -> bool:
-        """Complete inside the task's own transaction; False when it must be rolled back."""
+    def settle_in(self, connection: Connection, settlement: Complete, note: Note | None = None) -> bool:
+        """Complete inside the task's own transaction; False when that must be rolled back."""
         now = self.clock.now()
+        if note is not None:
+            settling.note(connection, note, now)
         return settling.complete_at_once(connection, settlement, now)
 
     def start(self, begun: Start) -> None:
@@ -155,7 +175,7 @@ class Store:
     def parked_tasks(self, queues: Sequence[str]) -> frozenset[str]:
         """The tasks, among ready jobs, that some worker could not resolve."""
         return self.database.read(
-            lambda c: frozenset().union(*(claims.parked_tasks(c, queue) for queue in queues))
+            lambda c: frozenset(task for queue in queues for task in claims.parked_tasks(c, queue))
         )
 
     # --- operator ----------------------------------------------------------------------------------
@@ -202,16 +222,18 @@ class Store:
     def prune(self, limit: int = claims.CHUNK) -> int:
         """Delete final jobs whose retention is over, at most `limit` per queue and state; how many."""
         now = self.clock.now()
+        if not self.database.read(lambda c: _is_prunable(c, now)):
+            return 0
         return self.database.write(lambda c: _prune(c, now, limit))
 
     def pause(self, queue: str) -> None:
         """Let no worker claim from the queue."""
         now = self.clock.now()
-        self.database.write(lambda c: c.execute(PAUSE, {"name": queue, "at": now}), Durability.FULL)
+        self.database.write(lambda c: _pause(c, queue, now), Durability.FULL)
 
     def resume(self, queue: str) -> None:
         """Let workers claim from the queue again."""
-        self.database.write(lambda c: c.execute(PAUSE, {"name": queue, "at": None}), Durability.FULL)
+        self.database.write(lambda c: _pause(c, queue, None), Durability.FULL)
         self.hint([queue])
 
     # --- inside ------------------------------------------------------------------------------------
@@ -240,7 +262,7 @@ class Store:
     def _ids(self, chosen: Filter) -> Iterator[list[int]]:
         """The ids of the jobs that match, in chunks, so that no transaction is long."""
         last = 0
-        while ids := self.database.read(lambda c, after=last: _matching(c, chosen, after)):  # type: ignore[misc]
+        while ids := self.database.read(lambda c, after=last: matching(c, chosen, after)):  # type: ignore[misc]
             yield ids
             last = ids[-1]
 
@@ -285,7 +307,7 @@ def _is_large(job: NewJob) -> bool:
 
 
 def _cancel(connection: Connection, id: int, now: int, message: str | None) -> bool:
-    values = {"id": id, "now": now, "message": message}
+    values = {"id": id, "now": now, "message": message and settling.storable(message)}
     if connection.execute(CANCEL_WAITING, values).rowcount:
         return True
     return connection.execute(CANCEL_RUNNING, values).rowcount == 1
@@ -298,8 +320,21 @@ def _retry(connection: Connection, id: int, now: int) -> bool:
     return True
 
 
+def _pause(connection: Connection, queue: str, at: int | None) -> None:
+    connection.execute(PAUSE, {"name": queue, "at": at})
+
+
 def _delete(connection: Connection, id: int) -> bool:
     return connection.execute(DELETE, {"id": id}).rowcount == 1
+
+
+def _is_prunable(connection: Connection, now: int) -> bool:
+    queue = ""
+    while (queue := connection.execute(NEXT_QUEUE, (queue,)).fetchone()[0]) is not None:
+        for state in _FINAL:
+            if connection.execute(IS_PRUNABLE, (queue, state, now)).fetchone() is not None:
+                return True
+    return False
 
 
 def _prune(connection: Connection, now: int, limit: int) -> int:
@@ -308,19 +343,6 @@ def _prune(connection: Connection, now: int, limit: int) -> int:
         for state in _FINAL:
             gone += connection.execute(PRUNE, (queue, state, now, limit)).rowcount
     return gone
-
-
-def _matching(connection: Connection, chosen: Filter, after: int) -> list[int]:
-    values = {
-        "state": chosen.state,
-        "task": chosen.task,
-        "queue": chosen.queue,
-        "tag": chosen.tag,
-        "before": chosen.created_before,
-        "after": after,
-        "limit": claims.CHUNK,
-    }
-    return [row[0] for row in connection.execute(MATCHING, values).fetchall()]
 
 
 def _lost(lease: Lease) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,14 +10,29 @@ from contextlib import contextmanager
 from .. import errors
 
 _BY_CODE: dict[int, tuple[type[errors.DatabaseError], str]] = {
-    sqlite3.SQLITE_BUSY: (errors.DatabaseBusy, "another program keeps it locked; end or shorten its transaction"),
-    sqlite3.SQLITE_LOCKED: (errors.DatabaseBusy, "another program keeps it locked; end or shorten its transaction"),
+    sqlite3.SQLITE_BUSY: (
+        errors.DatabaseBusy,
+        "another program keeps it locked; end or shorten its transaction",
+    ),
+    sqlite3.SQLITE_LOCKED: (
+        errors.DatabaseBusy,
+        "another program keeps it locked; end or shorten its transaction",
+    ),
     sqlite3.SQLITE_FULL: (errors.DiskFull, "the disk is full; what is stored is sound, free some room"),
-    sqlite3.SQLITE_READONLY: (errors.ReadOnly, "it, or its folder, can not be written; check the permissions"),
-    sqlite3.SQLITE_CANTOPEN: (errors.MissingFile, "it can not be opened; check that file and folder exist"),
+    sqlite3.SQLITE_IOERR: (errors.DatabaseError, "the disk refused; what was reported as stored is sound"),
+    sqlite3.SQLITE_READONLY: (
+        errors.ReadOnly,
+        "it, or its folder, can not be written; check the permissions",
+    ),
+    sqlite3.SQLITE_PERM: (errors.ReadOnly, "it, or its folder, can not be written; check the permissions"),
+    sqlite3.SQLITE_CANTOPEN: (
+        errors.ReadOnly,
+        "it, or the files beside it, can not be opened; check the permissions",
+    ),
     sqlite3.SQLITE_NOTADB: (errors.NotADatabase, "it is not a SQLite database; give another path"),
     sqlite3.SQLITE_CORRUPT: (errors.DatabaseDamaged, "SQLite finds it malformed; restore a backup"),
 }
+_STALE = "this transaction has read what another has changed since; open it with BEGIN IMMEDIATE"
 
 
 def primary_code(error: sqlite3.Error) -> int:
@@ -31,10 +47,14 @@ def is_busy(error: sqlite3.Error) -> bool:
 
 def translate(error: sqlite3.Error, path: str) -> errors.LiteQueueError:
     """Our error for one of the driver."""
-    kind, advice = _BY_CODE.get(primary_code(error), (errors.DatabaseError, ""))
+    code = primary_code(error)
+    kind, advice = _BY_CODE.get(code, (errors.DatabaseError, ""))
+    if code == sqlite3.SQLITE_CANTOPEN and not os.path.exists(path):
+        kind, advice = errors.MissingFile, "it is not there any more"
+    if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY_SNAPSHOT:
+        advice = _STALE
     name = getattr(error, "sqlite_errorname", None) or type(error).__name__
-    text = f"{path}: {advice} ({name}: {error})" if advice else f"{path}: {name}: {error}"
-    return kind(text)
+    return kind(": ".join(part for part in (path, advice, f"{name}: {error}") if part))
 
 
 @contextmanager

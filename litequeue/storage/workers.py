@@ -13,6 +13,7 @@ from ..clock import Clock
 from ..job import Failure, Lease, NewWorker, Release, WorkerInfo
 from . import settling
 from .database import Database
+from .gate import Durability
 from .reports import Reports
 
 SIGN_ON = """
@@ -23,6 +24,8 @@ RENEW = "UPDATE litequeue_worker SET lease_until = ?, seen_at = ? WHERE id = ?"
 STOPPING = "UPDATE litequeue_worker SET stopping = 1 WHERE id = ?"
 SIGN_OFF = "DELETE FROM litequeue_worker WHERE id = ?"
 STILL_DEAD = "SELECT 1 FROM litequeue_worker WHERE id = ? AND lease_until = ?"
+OWNERS = "SELECT DISTINCT worker FROM litequeue_job WHERE state = 'running' AND worker > 0"
+SIGNED_ON = "SELECT id FROM litequeue_worker"
 JOBS_OF = "SELECT id, attempt, started_at, queue FROM litequeue_job WHERE state = 'running' AND worker = ?"
 
 
@@ -47,13 +50,21 @@ class Workers:
             "inode": side.inode if side else None,
         }
 
+        held: list[int] = []
+
         def operation(connection: Connection) -> int:
             id = int(connection.execute(SIGN_ON, values).lastrowid or 0)
             if side is not None:
                 side.hold(id)  # before anybody can see the row, or it would look dead
+                held.append(id)
             return id
 
-        return self.database.write(operation)
+        try:
+            return self.database.write(operation)
+        except BaseException:
+            for id in held:  # the row is not there, and its id will be another worker's
+                side.release(id)  # type: ignore[union-attr]
+            raise
 
     def renew(self, worker: int, lease: int) -> bool:
         """Let the lease end later; False when the worker was taken for dead and reaped."""
@@ -62,7 +73,7 @@ class Workers:
 
     def announce_stop(self, worker: int) -> None:
         """Note that the worker takes no more jobs."""
-        self.database.write(lambda c: c.execute(STOPPING, (worker,)))
+        self.database.write(lambda c: c.execute(STOPPING, (worker,)).rowcount)
 
     def sign_off(self, worker: int) -> None:
         """Take the worker out of the file; whatever it still held is ready again, at no cost."""
@@ -83,8 +94,9 @@ class Workers:
 
     def reap(self) -> int:
         """Return the jobs of dead workers to their queues, and strike the dead off; how many jobs."""
-        dead = [worker for worker in Reports(self.database).workers() if not self.is_alive(worker)]
-        return sum(self._reap_one(worker) for worker in dead)
+        workers = Reports(self.database).workers()
+        jobs = sum(self._reap_one(worker) for worker in workers if not self.is_alive(worker))
+        return jobs + self._reap_orphans({worker.id for worker in workers})
 
     def is_alive(self, worker: WorkerInfo) -> bool:
         """Whether this worker's lock is held, as far as we can see it, and its lease runs."""
@@ -104,16 +116,38 @@ class Workers:
         def operation(connection: Connection) -> list[str]:
             if connection.execute(STILL_DEAD, (worker.id, worker.lease_until)).fetchone() is None:
                 return []  # it renewed, or another worker was quicker
-            rows = connection.execute(JOBS_OF, (worker.id,)).fetchall()
-            for id, attempt, started_at, _ in rows:
-                lease = Lease(id, attempt)
-                if started_at is None:
-                    settling.settle(connection, Release(lease), now)
-                else:
-                    settling.crash(connection, lease, failure, now)
+            queues = _take_jobs(connection, worker.id, failure, now)
             connection.execute(SIGN_OFF, (worker.id,))
-            return [row[3] for row in rows]
+            return queues
 
-        queues = self.database.write(operation)
+        return self._returned(self.database.write(operation, Durability.FULL))
+
+    def _reap_orphans(self, known: set[int]) -> int:
+        """Return jobs whose worker has no row, because somebody deleted it by hand."""
+        owners = {row[0] for row in self.database.read(lambda c: c.execute(OWNERS).fetchall())} - known
+        if not owners:
+            return 0
+        now = self.clock.now()
+        failure = Failure("crashed", "WorkerDied", "the worker's row was deleted in mid-job")
+
+        def operation(connection: Connection) -> list[str]:
+            alive = {row[0] for row in connection.execute(SIGNED_ON).fetchall()}
+            lost = sorted(owners - alive)  # one may have signed on since they were read
+            return [queue for id in lost for queue in _take_jobs(connection, id, failure, now)]
+
+        return self._returned(self.database.write(operation, Durability.FULL))
+
+    def _returned(self, queues: list[str]) -> int:
         self.database.hints.send(queues)
         return len(queues)
+
+
+def _take_jobs(connection: Connection, worker: int, failure: Failure, now: int) -> list[str]:
+    """Take a dead worker's jobs from it; a job that only waited there is not blamed. Their queues."""
+    rows = connection.execute(JOBS_OF, (worker,)).fetchall()
+    for id, attempt, started_at, _ in rows:
+        if started_at is None:
+            settling.settle(connection, Release(Lease(id, attempt)), now)
+        else:
+            settling.crash(connection, Lease(id, attempt), failure, now)
+    return [row[3] for row in rows]

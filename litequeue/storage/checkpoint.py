@@ -1,0 +1,89 @@
+"""The write-ahead log is copied into the file now and then, where SQLite's own automatic is off.
+
+Before 3.51.3 a checkpoint that overlaps a writer's reset of the log can damage the file.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sqlite3
+from collections.abc import Callable
+from sqlite3 import Connection
+
+log = logging.getLogger("litequeue")
+
+LOG_LIMIT = 4 << 20  # what SQLite cuts the log down to when it starts it anew
+_GROWTH = 4 << 20
+_COMMITS = 256
+_COMMITS_BETWEEN_LOOKS = 16
+_ALARMING = 64 << 20
+
+
+def carries_reset_fault(version: tuple[int, ...] = sqlite3.sqlite_version_info) -> bool:
+    """Whether this SQLite can damage a WAL file when checkpoints overlap (fixed in 3.51.3)."""
+    return version < (3, 51, 3) and version not in ((3, 44, 6), (3, 50, 7))
+
+
+class LogKeeper:
+    """Counts the commits of one process, and checkpoints when there were many or the log has grown.
+
+    `connect` gives a new connection, `begin` opens a write transaction on one.
+    """
+
+    def __init__(
+        self, path: str, connect: Callable[[], Connection], begin: Callable[[Connection], None]
+    ) -> None:
+        self._path = path
+        self._connect = connect
+        self._begin = begin
+        self._commits = 0
+        self._size = 0  # of the log when it was last copied, or since cut down
+        self._warned = _ALARMING // 2
+
+    def tend(self, writer: Connection) -> None:
+        """Called after each commit of `writer`; most times it only counts."""
+        self._commits += 1
+        if self._commits % _COMMITS_BETWEEN_LOOKS == 0:
+            try:
+                self._look(writer)
+            except (OSError, sqlite3.Error) as error:
+                # What was committed is safe in the log; only its copying has to wait.
+                log.warning("%s: the write-ahead log could not be checkpointed: %s", self._path, error)
+
+    def _look(self, writer: Connection) -> None:
+        size = os.stat(f"{self._path}-wal").st_size
+        self._size = min(self._size, size)
+        if self._commits >= _COMMITS or size > self._size + _GROWTH:
+            self._commits, self._size = 0, size
+            self._checkpoint(writer)
+            self._warn_of_growth(size)
+
+    def _checkpoint(self, writer: Connection) -> None:
+        """Copy the log while we hold the write lock, where no writer can reset it.
+
+        A checkpoint takes that lock by itself only in its stronger modes, and when it does not get it falls
+        back to the weakest without a word. So one connection holds the lock and another copies; the next
+        writer then starts the log anew.
+        """
+        copier = self._connect()
+        try:
+            self._begin(writer)
+            try:
+                copier.execute("PRAGMA wal_checkpoint(RESTART)").fetchall()
+            finally:
+                writer.execute("ROLLBACK")
+        finally:
+            copier.close()
+
+    def _warn_of_growth(self, size: int) -> None:
+        if size < self._warned * 2:
+            self._warned = max(_ALARMING // 2, min(self._warned, size))
+            return
+        self._warned = size
+        log.warning(
+            "%s-wal has grown to %d MB: a reader that stays open keeps it from being reused; "
+            "look for a program with an unfinished SELECT",
+            self._path,
+            size >> 20,
+        )

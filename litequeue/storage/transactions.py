@@ -1,0 +1,107 @@
+"""Transactions in parts, nested, or on a connection that belongs to the caller."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from sqlite3 import Connection
+from typing import TypeVar
+
+from .. import errors
+from .translate import translated
+
+T = TypeVar("T")
+
+
+def run_on_foreign(
+    path: str, identity: tuple[int, int], connection: Connection, operation: Callable[[Connection], T]
+) -> T:
+    """Run an operation inside the transaction of the caller's connection to the file of this identity.
+
+    A connection that begins transactions by itself is given one, which the caller's `commit()` ends. One
+    that is in autocommit mode with none open gets the operation as a transaction of its own.
+    """
+    if _file_of(connection) != identity:
+        raise errors.InvalidOption(
+            f"the connection is not one to {path}; open it with sqlite3.connect on that path"
+        )
+    with translated(path):
+        if connection.in_transaction:
+            return _run_apart(connection, operation)
+        connection.execute("BEGIN IMMEDIATE")
+        if begins_by_itself(connection):
+            return _run_apart(connection, operation)
+        with whole(connection):
+            return run_plain(operation, connection)
+
+
+def begins_by_itself(connection: Connection) -> bool:
+    """Whether the driver opens transactions on this connection, so that `commit()` ends them."""
+    mode = getattr(connection, "autocommit", -1)  # Python 3.12; -1 stands for the older way
+    return mode is False or (mode == -1 and connection.isolation_level is not None)
+
+
+@contextmanager
+def whole(connection: Connection) -> Iterator[None]:
+    """Commit the open transaction at the end of the block, or roll it back."""
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+@contextmanager
+def snapshot(connection: Connection) -> Iterator[None]:
+    """One and the same state of the file for all that is read in the block."""
+    if connection.in_transaction:
+        yield
+        return
+    connection.execute("BEGIN")
+    try:
+        yield
+    finally:
+        connection.execute("ROLLBACK")
+
+
+@contextmanager
+def savepoint(connection: Connection) -> Iterator[None]:
+    """Undo what the block did if it fails, and nothing else of its transaction."""
+    connection.execute("SAVEPOINT litequeue_operation")
+    try:
+        yield
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK TO litequeue_operation")
+            connection.execute("RELEASE litequeue_operation")
+        raise
+    connection.execute("RELEASE litequeue_operation")
+
+
+def run_plain(operation: Callable[[Connection], T], connection: Connection) -> T:
+    """Run an operation of ours on a connection whose row factory belongs to somebody else."""
+    factories = connection.row_factory, connection.text_factory
+    connection.row_factory, connection.text_factory = None, str
+    try:
+        return operation(connection)
+    finally:
+        connection.row_factory, connection.text_factory = factories
+
+
+def _run_apart(connection: Connection, operation: Callable[[Connection], T]) -> T:
+    with savepoint(connection):
+        return run_plain(operation, connection)
+
+
+def _file_of(connection: Connection) -> tuple[int, int] | None:
+    name = run_plain(lambda c: c.execute("PRAGMA database_list").fetchone()[2], connection)
+    if not name:
+        return None
+    try:
+        found = os.stat(name)
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
