@@ -4,6 +4,7 @@ Asked of the store itself: a claim is its verb, and a worker would hide it behin
 """
 
 import json
+import os
 import sqlite3
 import statistics
 import tempfile
@@ -19,10 +20,11 @@ from benchmarks.plan import Sizes
 from benchmarks.processes import BenchmarkFailed
 from benchmarks.table import number, spread, table
 from litequeue.clock import SECOND, SystemClock
-from litequeue.job import Complete, Lease, NewJob, Turn, Want
+from litequeue.job import Complete, Lease, NewJob, NewWorker, Turn, Want
 from litequeue.storage.database import Database
 from litequeue.storage.gate import Durability
 from litequeue.storage.store import Store
+from litequeue.storage.workers import Workers
 
 GROUPS = 5  # the claims of one file are cut into so many groups, whose medians give the spread
 CHUNK = 1_000
@@ -56,6 +58,8 @@ class Ours:
     def __init__(self, path: Path, state: str) -> None:
         self._database = Database(str(path), Durability.NORMAL)
         self._store = Store(self._database, SystemClock())
+        workers = Workers(self._database, SystemClock())
+        self._worker = workers.sign_on(NewWorker("benchmark", os.getpid()))
         self._state = state
 
     def fill(self, jobs: int) -> None:
@@ -65,14 +69,14 @@ class Ours:
             indexes = range(first, min(first + CHUNK, jobs))
             self._store.enqueue([_new(index % PRIORITIES, run_at) for index in indexes])
             if self._state == "completed":
-                claim = self._store.claim(1, [Want("default", CHUNK, CHUNK)])
+                claim = self._store.claim(self._worker, [Want("default", CHUNK, CHUNK)])
                 self._complete([job.lease for job in claim.jobs])
 
     def claim(self) -> float:
         """Add one, time the claim of one, complete it."""
         self._store.enqueue([_new(0, None)])
         begun = time.perf_counter()
-        claim = self._store.claim(1, [Want("default", 1, 1)])
+        claim = self._store.claim(self._worker, [Want("default", 1, 1)])
         seconds = time.perf_counter() - begun
         if len(claim.jobs) != 1:
             raise BenchmarkFailed(f"a claim of one job brought {len(claim.jobs)}")
@@ -84,7 +88,7 @@ class Ours:
         self._database.close()
 
     def _complete(self, leases: Sequence[Lease]) -> None:
-        self._store.take_turn(1, Turn(settlements=tuple(Complete(lease) for lease in leases)))
+        self._store.take_turn(self._worker, Turn(settlements=tuple(Complete(lease) for lease in leases)))
 
 
 def _new(priority: int, run_at: int | None) -> NewJob:
