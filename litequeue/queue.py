@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections import ChainMap
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
@@ -193,9 +194,10 @@ class Queue:
             known = self._plain[name] = make_task(task, name, self, NO_OPTIONS)  # type: ignore[arg-type]
         return known
 
+    @property
     def runnable(self) -> Mapping[str, Task[..., Any]]:
-        """The tasks that this very process declared or enqueued; a live view is not needed."""
-        return {**self._plain, **self.declared}
+        """The tasks that this very process declared or enqueued, now and later."""
+        return ChainMap(self.declared, self._plain)
 
     # --- jobs --------------------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ from functools import cached_property, update_wrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Protocol, TypeVar, Unpack
 
-from .codec import NO_TYPES, Types, hints, named_types
+from .codec import NO_TYPES, Codec, Types, hints, named_types
 from .errors import BadArguments, InvalidOption, InvalidTask
 from .options import NO_OPTIONS, CallOptions, Options, checked, text_name
 
@@ -25,6 +25,10 @@ INTERACTIVE = "interactive"
 class Producer(Protocol):
     """Whoever stores calls as jobs."""
 
+    @property
+    def codec(self) -> Codec:
+        """How its jobs are encoded."""
+
     def submit(self, calls: Sequence[Call[Any]]) -> list[Job[Any]]:
         """Store the calls in one transaction, all or none."""
 
@@ -36,7 +40,7 @@ class Task(Generic[P, R]):
         self.function = function
         self.name = name
         self.options = options
-        self._queue = queue
+        self.producer = queue
         update_wrapper(self, function, updated=())
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
@@ -51,11 +55,11 @@ class Task(Generic[P, R]):
     def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> Job[R]:
         """Store a job that runs this task with these arguments."""
         self.check(args, kwargs)
-        return self._queue.submit([Call(self, args, kwargs)])[0]
+        return self.producer.submit([Call(self, args, kwargs)])[0]
 
     def using(self, **options: Unpack[CallOptions]) -> Task[P, R]:
         """The same task with other options."""
-        return type(self)(self.function, self.name, self._queue, checked(options).over(self.options))
+        return type(self)(self.function, self.name, self.producer, checked(options).over(self.options))
 
     def check(self, args: Sequence[object], kwargs: Mapping[str, object]) -> None:
         """Raise `BadArguments` when the arguments do not fit the signature."""
@@ -112,7 +116,7 @@ class Call(Generic[R]):
 
     def enqueue(self) -> Job[R]:
         """Store it as a job."""
-        return self.task._queue.submit([self])[0]
+        return self.task.producer.submit([self])[0]
 
 
 def make_task(function: Callable[..., Any], name: str, queue: Producer, options: Options) -> Task[..., Any]:
