@@ -5,19 +5,21 @@ from __future__ import annotations
 import base64
 import dataclasses
 import enum
+import inspect
 import json
 import math
 import pickle
+import sys
 import typing
 import uuid
 from collections.abc import Callable, Iterable, Mapping
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from pathlib import Path, PurePath
 from typing import Any, Protocol
 from zoneinfo import ZoneInfo
 
-from .errors import EncodingError
+from .errors import EncodingError, InvalidOption
 
 Types = Mapping[str, type]
 NO_TYPES: Types = {}
@@ -46,10 +48,17 @@ class JsonCodec:
     name = "json"
 
     def __init__(self, types: Iterable[type] = ()) -> None:
-        self._types = named_types(types)
+        told = list(types)
+        for kind in told:
+            if not (isinstance(kind, type) and _is_carried(kind)):
+                raise InvalidOption(f"{kind!r} is no enum and no dataclass, so the codec can not carry it")
+        self._types = named_types(told)
 
     def knowing(self, *types: type) -> JsonCodec:
-        """A codec that also writes and reads these enums and dataclasses."""
+        """A codec that also writes and reads these enums and dataclasses.
+
+        Raises `InvalidOption` for anything else.
+        """
         return JsonCodec([*self._types.values(), *types])
 
     def encode(self, value: object, types: Types = NO_TYPES) -> str:
@@ -64,8 +73,8 @@ class JsonCodec:
             raise EncodingError("a text holds a lone surrogate, which UTF-8 can not store") from None
         except EncodingError:
             raise
-        except (ValueError, TypeError) as error:
-            raise EncodingError(f"a value can not be stored: {error}") from error
+        except Exception as error:  # a repr or a property of the user's own classes may raise anything
+            raise EncodingError(f"a value can not be stored: {type(error).__name__}: {error}") from error
         return text
 
     def decode(self, data: str | bytes, types: Types = NO_TYPES) -> Any:
@@ -74,7 +83,7 @@ class JsonCodec:
             return json.loads(data, object_hook=lambda found: _from_tag(found, known))
         except EncodingError:
             raise
-        except (ValueError, TypeError, ArithmeticError, RecursionError, KeyError) as error:
+        except Exception as error:  # whoever wrote the file chose what reaches the readers and constructors
             raise EncodingError(f"stored JSON can not be read: {type(error).__name__}: {error}") from error
 
 
@@ -107,9 +116,9 @@ def named_types(types: Iterable[type]) -> dict[str, type]:
     found: dict[str, type] = {}
     waiting: list[object] = list(types)
     while waiting:
-        kind = waiting.pop()
-        waiting.extend(typing.get_args(kind))
-        if isinstance(kind, type) and _is_carried(kind) and found.get(kind.__qualname__) is not kind:
+        kind = waiting.pop(0)
+        waiting += [part for part in (*typing.get_args(kind), typing.get_origin(kind)) if part is not None]
+        if isinstance(kind, type) and _is_carried(kind) and kind.__qualname__ not in found:
             found[kind.__qualname__] = kind
             waiting.extend(hints(kind).values())
     return found
@@ -119,9 +128,35 @@ def hints(owner: Any) -> dict[str, Any]:
     """The annotations of a function or class that can be resolved; the others are left out."""
     try:
         return typing.get_type_hints(owner)
-    except (NameError, AttributeError, TypeError, SyntaxError):
-        # One name under TYPE_CHECKING must not hide the rest.
-        return {k: v for k, v in getattr(owner, "__annotations__", {}).items() if not isinstance(v, str)}
+    except Exception:  # an annotation is code, and may raise anything
+        return _resolvable_hints(owner)
+
+
+def _resolvable_hints(owner: Any) -> dict[str, Any]:
+    """The annotations one by one: a name imported under TYPE_CHECKING must not hide the rest."""
+    found: dict[str, Any] = {}
+    for holder in reversed(inspect.getmro(owner) if isinstance(owner, type) else (owner,)):
+        names = getattr(holder, "__globals__", None) or vars(sys.modules.get(holder.__module__, typing))
+        for name, hint in _annotations(holder).items():
+            try:
+                found |= typing.get_type_hints(_Annotated({name: hint}), names)
+            except Exception:  # as above
+                continue
+    return found
+
+
+def _annotations(owner: Any) -> dict[str, Any]:
+    try:
+        return inspect.get_annotations(owner)
+    except Exception:  # from Python 3.14 on, reading them runs them
+        return {}
+
+
+class _Annotated:
+    """Looks annotated to `typing.get_type_hints`."""
+
+    def __init__(self, annotations: dict[str, Any]) -> None:
+        self.__annotations__ = annotations
 
 
 def _is_carried(kind: type) -> bool:
@@ -150,7 +185,7 @@ def _is_plain_keys(value: Mapping[object, object]) -> bool:
 
 
 def _to_tree(value: Any, types: Types) -> object:
-    if type(value) in (str, int, bool, type(None)):
+    if type(value) in (str, int, bool, type(None)) or (type(value) is float and math.isfinite(value)):
         return value
     if type(value) is list:
         return [_to_tree(item, types) for item in value]
@@ -176,11 +211,11 @@ def _carried_to_tree(value: Any, types: Types) -> object:
     if types.get(kind.__qualname__) is kind:
         if isinstance(value, enum.Enum):
             return {"$enum": [kind.__qualname__, _enum_name(value)]}
-        fields = {f.name: _to_tree(getattr(value, f.name), types) for f in dataclasses.fields(value)}
+        fields = {name: _to_tree(item, types) for name, item in _fields_of(value).items()}
         return {"$dataclass": [kind.__qualname__, fields]}
     if _is_carried(kind):
         raise EncodingError(
-            f"{value!r} is a {kind.__qualname__}, which neither the task's annotations name nor the queue "
+            f"{_short(value)} is a {kind.__qualname__}, which neither the task's annotations name nor the queue "
             f"was told of; annotate the task, or open Queue(…, codec=JSON.knowing({kind.__name__}))"
         )
     raise EncodingError(
@@ -189,10 +224,28 @@ def _carried_to_tree(value: Any, types: Types) -> object:
     )
 
 
+def _fields_of(value: Any) -> dict[str, object]:
+    """The fields of a dataclass instance. Raises `EncodingError` if they alone can not build it again."""
+    kind = type(value)
+    found = {f.name: getattr(value, f.name) for f in dataclasses.fields(kind) if hasattr(value, f.name)}
+    if isinstance(value, _CONTAINERS):
+        raise EncodingError(f"{_short(value)}, a {kind.__qualname__}, holds more than the fields of a dataclass")
+    try:
+        _rebuild(kind, found)
+    except Exception as error:  # the class's own constructor may raise anything
+        raise EncodingError(
+            f"{_short(value)}, a {kind.__qualname__}, can not be built again from its fields: "
+            f"{type(error).__name__}: {error}"
+        ) from error
+    return found
+
+
 def _enum_name(value: enum.Enum) -> str | int:
-    if value.name is None or value.name not in type(value).__members__:
+    if value.name in type(value).__members__:
+        return value.name
+    if isinstance(value, enum.Flag):
         return int(value.value)  # several flags at once have no name of their own
-    return value.name
+    raise EncodingError(f"{value!r} is not among the members of {type(value).__qualname__}")
 
 
 def _short(value: object) -> str:
@@ -206,6 +259,7 @@ def _tag(value: object) -> str:
     return "Path" if isinstance(value, PurePath) else type(value).__name__
 
 
+_CONTAINERS = (str, bytes, int, float, list, tuple, dict, set, frozenset)
 _WRITERS: dict[type, Callable[[Any], object]] = {
     float: repr,
     datetime: lambda v: _timestamp(v),
@@ -221,9 +275,9 @@ _WRITERS: dict[type, Callable[[Any], object]] = {
 
 def _timestamp(value: datetime | time) -> list[object]:
     zone = value.tzinfo
-    if zone is None or type(zone).__name__ == "timezone":
+    if zone is None or type(zone) is timezone:
         return [value.isoformat(), value.fold]
-    key = getattr(zone, "key", None)
+    key = zone.key if type(zone) is ZoneInfo else None
     if key is None:
         raise EncodingError(f"{value!r} has a time zone that can not be stored; use zoneinfo or timezone")
     return [value.replace(tzinfo=None).isoformat(), value.fold, key]
@@ -285,11 +339,13 @@ def _read_carried(tag: str, stored: list[Any], types: Types) -> object:
 
 
 def _rebuild(kind: Any, values: dict[str, Any]) -> object:
-    given = {f.name: values[f.name] for f in dataclasses.fields(kind) if f.init and f.name in values}
-    made = kind(**given)
-    for field in dataclasses.fields(kind):
-        if not field.init and field.name in values:
-            object.__setattr__(made, field.name, values[field.name])  # also when frozen
+    fields = {field.name: field for field in dataclasses.fields(kind)}
+    strange = values.keys() - fields.keys()
+    if strange:
+        raise EncodingError(f"{kind.__qualname__} has no field {min(strange)!r} here; other code wrote the value?")
+    made = kind(**{name: value for name, value in values.items() if fields[name].init})
+    for name, value in values.items():
+        object.__setattr__(made, name, value)  # also when frozen, and whatever __post_init__ made of it
     return made
 
 

@@ -161,7 +161,8 @@ class Want:
 
     The first `start` of at most `limit` jobs begin at once, the others wait in the worker; of tasks in
     `coroutines` it takes `slots` more. Tasks in `known` can be run (None: any can), those in `refused` can not,
-    of others only the names come back. Parked jobs of tasks in `revive` stand in line again.
+    of others only the names come back. Parked jobs of tasks in `revive` stand in line again. Only tasks in `quick`
+    (None: all) may wait.
     """
 
     queue: str
@@ -172,6 +173,7 @@ class Want:
     coroutines: frozenset[str] = frozenset()
     slots: int = 0
     revive: frozenset[str] = frozenset()
+    quick: frozenset[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,11 +52,14 @@ class Retry:
         set_field(self, "on", _names(self.on, "on"))
         set_field(self, "give_up_on", _names(self.give_up_on, "give_up_on"))
 
-    def delay(self, failures: int, error: BaseException, rng: random.Random) -> int | None:
-        """Microseconds to wait after the given number of failures, or None when no try is left."""
+    def delay(self, failures: int, error: BaseException | None, rng: random.Random) -> int | None:
+        """Microseconds to wait after the given number of failures, or None when no try is left.
+
+        Without an error only the number of attempts decides, not the lists.
+        """
         if self.max_attempts is not None and failures >= self.max_attempts:
             return None
-        if not self._wants(error):
+        if error is not None and not self._wants(error):
             return None
         return round(self._seconds(failures, rng) * SECOND)
 

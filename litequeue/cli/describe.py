@@ -7,7 +7,7 @@ from typing import Any
 
 from ..codec import JSON
 from ..job import FINAL, Snapshot, State
-from .human import iso, times, when
+from .human import iso, number, span, times, when
 
 COLORS: dict[State, str | None] = {
     State.SCHEDULED: "blue",
@@ -94,6 +94,19 @@ def as_json(job: Snapshot) -> dict[str, object]:
         "tags": tags_of(job),
         "meta": parsed(job.meta) or {},
     }
+
+
+def options_of(job: Snapshot) -> str:
+    """What was said of this one job beyond its task's own options."""
+    kept = parsed(job.options)
+    if not isinstance(kept, dict):
+        return job.options or ""
+    said = [f"{name} {value}" for name, value in kept.items() if name not in ("retry", "timeout")]
+    if isinstance(kept.get("retry"), dict):
+        said.append(f"at most {number(kept['retry'].get('max_attempts') or 0, 'attempt')}")
+    if isinstance(kept.get("timeout"), int):
+        said.append(f"timeout {span(kept['timeout'])}")
+    return ", ".join(said)
 
 
 def call_of(body: str | bytes, codec: str) -> tuple[str, Any, Any]:

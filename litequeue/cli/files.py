@@ -7,14 +7,16 @@ from contextlib import contextmanager
 
 from ..clock import Clock
 from ..codec import JSON, NO_TYPES
+from ..errors import InvalidOption
 from ..handle import Desk
 from ..queue import Queue
-from ..storage.database import Database
+from ..storage.database import MEMORY, Database
 
 
 @contextmanager
 def reading(path: str, clock: Clock) -> Iterator[Desk]:
     """The file, opened so that nothing in it can change. Raises `MissingFile` and its family."""
+    refuse_memory(path)
     database = Database(path, read_only=True)
     try:
         yield Desk(database, clock, JSON, lambda task: NO_TYPES)
@@ -34,5 +36,12 @@ def changing(path: str, clock: Clock) -> Iterator[Desk]:
 @contextmanager
 def making(path: str, clock: Clock, name: str = "default") -> Iterator[Queue]:
     """A queue in the file, which is made if it is not there."""
+    refuse_memory(path)
     with Queue(path, name, clock=clock) as queue:
         yield queue
+
+
+def refuse_memory(path: str) -> None:
+    """Raise `InvalidOption` for the name that stands for no file."""
+    if path == MEMORY:
+        raise InvalidOption(f"{MEMORY} is a queue in memory, which would end with this command; name a file")

@@ -21,7 +21,7 @@ from .arguments import (
     job_id,
     say_json,
 )
-from .describe import COLORS, as_json, call_of, encoded, moment_of, note_of, progress_of, tags_of
+from .describe import COLORS, as_json, call_of, encoded, moment_of, note_of, options_of, progress_of, tags_of
 from .files import reading
 from .human import iso, number, stamp, when
 from .table import Cell, Column, Row, only_used, table
@@ -186,14 +186,11 @@ def facts(desk: Desk, job: Snapshot, now: int) -> Iterator[tuple[str, str]]:
         ("finished", job.finished_at),
         ("expires", job.expires_at),
     )
+    said = (("tags", ", ".join(tags_of(job))), ("meta", job.meta), ("options", options_of(job)))
     yield "task", job.task
     yield "arguments", call_of(*desk.reports.payload(job.id))[0]
     yield "queue", f"{job.queue}, priority {job.priority}" if job.priority else job.queue
-    yield from (
-        (name, value) for name, value in (("tags", ", ".join(tags_of(job))), ("meta", job.meta)) if value
-    )
-    if job.options:
-        yield "options", job.options
+    yield from ((name, value) for name, value in said if value)
     yield from ((name, f"{stamp(at)}, {when(at, now)}") for name, at in moments if at is not None)
     yield "attempts", attempts_text(job)
     if job.worker is not None:

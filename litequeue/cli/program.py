@@ -9,14 +9,14 @@ from collections.abc import Sequence
 
 from .. import __version__
 from ..errors import JobNotFound, LiteQueueError, NotAllowed
-from . import change, inspect, overview, produce
+from . import change, demo, inspect, overview, produce, work
 from .arguments import DONE, NO, Misuse, Parser
 from .terminal import Terminal
 from .text import clean
 
 MISUSE = 2
 INTERRUPTED = 130
-_MODULES = (overview, inspect, produce, change)
+_MODULES = (work, overview, inspect, produce, change, demo)
 
 
 def run(argv: Sequence[str], terminal: Terminal) -> int:

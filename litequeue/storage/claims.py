@@ -165,7 +165,7 @@ def _candidates(connection: Connection, want: Want, now: int, unknown: set[str])
 def _choose(rows: list[Row], want: Want) -> list[tuple[Row, bool]]:
     chosen: list[tuple[Row, bool]] = []
     threads = slots = 0
-    suspects = False
+    alone = False
     for row in rows:
         if not _may_run(row[1], want):
             continue
@@ -174,9 +174,10 @@ def _choose(rows: list[Row], want: Want) -> list[tuple[Row, bool]]:
             if slots <= want.slots:
                 chosen.append((row, True))
             continue
-        # A job that took a worker down neither waits in one, nor do others wait behind it to be blamed.
-        suspects = suspects or row[7] > 0
-        if threads < (want.start if suspects else want.limit):
+        # A slow job neither waits in a worker nor do others wait behind it; nor one that took a worker down,
+        # for they would be blamed with it.
+        alone = alone or row[7] > 0 or (want.quick is not None and row[1] not in want.quick)
+        if threads < (want.start if alone else want.limit):
             chosen.append((row, threads < want.start))
             threads += 1
     return chosen

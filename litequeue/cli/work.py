@@ -1,0 +1,71 @@
+"""`worker`: run jobs until stopped."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from typing import Any
+
+from ..clock import SECOND, duration
+from ..worker import Worker, WorkerOptions
+from ..worker import logs as worker_logs
+from .arguments import DONE, add_command, add_file
+from .files import making
+from .human import seconds
+from .terminal import Terminal
+
+_MORE = """
+With --app it runs the tasks of those modules and nothing else. Without, it runs tasks made by
+@queue.task whose modules lie under the directory it is started in. A first Ctrl-C (or SIGTERM)
+lets running jobs finish, a second one gives them back at once."""
+
+
+def add(commands: Any) -> None:
+    """Add the command of this module."""
+    parser = add_command(commands, "worker", run_worker, "run jobs until stopped", _MORE)
+    add_file(parser, is_made=True)
+    parser.add_argument(
+        "--app", action="append", metavar="MODULE", help="a module with tasks; may be given again"
+    )
+    parser.add_argument(
+        "--queues", metavar="A,B", default="default", help="the queues to serve (default: default)"
+    )
+    parser.add_argument("--threads", type=int, default=1, metavar="N", help="jobs at once (default: 1)")
+    parser.add_argument(
+        "--async-slots", type=int, default=100, metavar="N", help="coroutines at once (default: 100)"
+    )
+    parser.add_argument(
+        "--processes", type=int, default=0, metavar="N", help="processes, each with so many threads"
+    )
+    parser.add_argument("--burst", action="store_true", help="stop when no job is ready any more")
+    parser.add_argument("--max-jobs", type=int, metavar="N", help="stop after so many jobs")
+    parser.add_argument(
+        "--grace", default="10s", metavar="TIME", help="how long jobs may finish after a stop (10s)"
+    )
+    parser.add_argument("--log-json", action="store_true", help="log JSON objects, one per line")
+
+
+def run_worker(args: argparse.Namespace, terminal: Terminal) -> int:
+    """Run a worker in this process, or a crew of processes."""
+    options = WorkerOptions(
+        queues=tuple(filter(None, re.split(r"[,\s]+", args.queues))),
+        threads=args.threads,
+        async_slots=args.async_slots,
+        processes=args.processes,
+        burst=args.burst,
+        max_jobs=args.max_jobs,
+        grace=duration(seconds(args.grace), "--grace"),
+    )
+    kind = "json" if args.log_json else "text"
+    worker_logs.configure(kind)
+    with making(args.file, terminal.clock, options.queues[0]) as queue:
+        worker_logs.log.info(
+            "work on %s queues=%s threads=%d processes=%d grace=%d",
+            queue.path,
+            ",".join(options.queues),
+            options.threads,
+            options.processes,
+            options.grace // SECOND,
+        )
+        Worker(queue, options, apps=args.app, log=kind).run()
+    return DONE

@@ -1,0 +1,89 @@
+"""Run what is due here and now, in this thread: for tests and scripts."""
+
+from __future__ import annotations
+
+import asyncio
+
+from ..clock import SECOND
+from ..context import Mailbox
+from ..job import Claimed, Complete, Fail, Note, Settlement, Turn
+from ..queue import Queue
+from ..resolve import Resolver
+from . import logs
+from .execution import Execution
+from .knowledge import Knowledge
+from .limits import Limits
+from .loop import identity
+from .outcome import Assignment, Outcome
+from .settings import WorkerOptions
+from .transaction import NoTransaction, TaskTransaction, transaction_for
+
+_LEASE = 3600 * SECOND  # no heartbeat renews it; where there are locks, a death is seen at once all the same
+
+
+def drain(queue: Queue, limit: int | None = None) -> int:
+    """Run every due job of the queue in this thread, in order; how many were run.
+
+    Jobs that these enqueue are run too. Isolated tasks run in this process as well.
+    """
+    return _Drain(queue).run(limit)
+
+
+class _Drain:
+    def __init__(self, queue: Queue) -> None:
+        self._queue = queue
+        self._store = queue.desk.store
+        self._knowledge = Knowledge(Resolver(queue.runnable, queue))
+        limits = Limits(queue.clock, lambda *_: None)
+        self._execution = Execution(queue.clock, limits, queue.max_payload)
+        self._worker = 0
+
+    def run(self, limit: int | None) -> int:
+        workers = self._queue.desk.workers
+        self._worker = workers.sign_on(identity(WorkerOptions((self._queue.name,)), _LEASE))
+        done = 0
+        try:
+            while (limit is None or done < limit) and (claimed := self._claim()) is not None:
+                self._run_one(claimed)
+                done += 1
+        finally:
+            workers.sign_off(self._worker)
+        return done
+
+    def _claim(self) -> Claimed | None:
+        self._knowledge.meet_parked(self._store.parked_tasks([self._queue.name]))
+        while True:
+            claim = self._store.claim(self._worker, [self._knowledge.want(self._queue.name, 1, 1, 0)])
+            if claim.jobs or not claim.unknown:
+                return claim.jobs[0] if claim.jobs else None
+            self._knowledge.learn(claim.unknown)
+
+    def _run_one(self, claimed: Claimed) -> None:
+        task = self._knowledge.task(claimed.task)
+        transaction = transaction_for(task, self._queue.desk.database)
+        prepared = self._execution.prepare(claimed, task, transaction, Mailbox())
+        if isinstance(prepared, Fail):
+            self._settle(prepared, None)
+            return
+        logs.claimed(claimed)
+        outcome = self._outcome(prepared)
+        note = prepared.mailbox.take(claimed)
+        accepted = self._through(transaction, outcome, note) or self._settle(outcome.settlement, note)
+        logs.settled(outcome, accepted=accepted)
+
+    def _outcome(self, assignment: Assignment) -> Outcome:
+        if assignment.task.is_async:
+            return asyncio.run(self._execution.run_async(assignment))
+        return self._execution.run(assignment)
+
+    def _through(self, transaction: TaskTransaction | NoTransaction, outcome: Outcome, note: Note | None) -> bool:
+        settlement = outcome.settlement
+        if not isinstance(transaction, TaskTransaction) or not transaction.is_open:
+            return False
+        if isinstance(settlement, Complete):
+            return transaction.end(lambda connection: self._store.settle_in(connection, settlement, note))
+        return transaction.end(lambda _: False)
+
+    def _settle(self, settlement: Settlement, note: Note | None) -> bool:
+        turn = Turn(settlements=(settlement,), notes=() if note is None else (note,))
+        return self._store.take_turn(self._worker, turn).accepted[0]

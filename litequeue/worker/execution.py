@@ -1,0 +1,222 @@
+"""A claimed job becomes an outcome. This room never sees the store."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import traceback
+from typing import Any
+
+from ..clock import SECOND, Clock
+from ..codec import Codec, reader
+from ..context import Mailbox, RunningJob, no_transaction
+from ..directives import Cancel, Reject, RetryLater, Snooze, TaskTimeout
+from ..errors import BadArguments, EncodingError, InvalidOption, LiteQueueError, PayloadTooLarge
+from ..job import Cancelled, Claimed, Complete, Fail, Failure, Lease, Settlement, Snoozed
+from ..options import UNSET, stored_options
+from ..retry import NO_RETRY, Retry, next_delay
+from ..tasks import Task
+from .limits import Limits
+from .outcome import Assignment, LentTransaction, Outcome, Policy
+
+TRACEBACK_LIMIT = 64_000
+MESSAGE_LIMIT = 2_000
+
+
+class Execution:
+    """Runs attempts and says what came of each; time, chance and limits are given to it."""
+
+    def __init__(self, clock: Clock, limits: Limits, max_payload: int, rng: random.Random | None = None) -> None:
+        self._clock = clock
+        self._limits = limits
+        self._max_payload = max_payload
+        self._rng = rng or random.Random()
+
+    # --- before ------------------------------------------------------------------------------------
+
+    def prepare(
+        self, claimed: Claimed, task: Task[..., Any], transaction: LentTransaction | None, mailbox: Mailbox
+    ) -> Assignment | Fail:
+        """All that is needed to run the job, or why it can not be run at all."""
+        try:
+            policy = policy_of(claimed, task)
+            args, kwargs = arguments_of(claimed, task)
+            task.check(args, kwargs)
+            running = RunningJob(claimed, self._clock, mailbox, policy.timeout, transaction or no_transaction)
+        except (EncodingError, BadArguments, InvalidOption, ValueError, TypeError) as error:
+            # Another try would read the same row: it fails now, and once.
+            return Fail(claimed.lease, failure_of(error, "error"))
+        return Assignment(claimed, task, policy, args, kwargs, running, mailbox, transaction)
+
+    # --- the attempt -------------------------------------------------------------------------------
+
+    def run(self, assignment: Assignment) -> Outcome:
+        """Run a plain function in this thread."""
+        began, process = self._clock.monotonic(), os.getpid()
+        try:
+            with self._limits.watched(assignment), assignment.running.entered():
+                value = assignment.task.function(*assignment.args, **assignment.kwargs)
+            settlement = self.completed(assignment, value)
+        except BaseException as error:  # the boundary of the job: whatever a task raises is its own affair
+            settlement = self.failed(assignment, error)
+        finally:
+            _end_forked_child(process)
+            if assignment.transaction is not None:
+                assignment.transaction.leave()
+        return Outcome(assignment, settlement, self._clock.monotonic() - began)
+
+    async def run_async(self, assignment: Assignment) -> Outcome:
+        """Run an `async def` on the event loop."""
+        began = self._clock.monotonic()
+        limit = assignment.policy.timeout
+        try:
+            with assignment.running.entered():
+                async with asyncio.timeout(None if limit is None else limit / SECOND) as timer:
+                    value = await assignment.task.function(*assignment.args, **assignment.kwargs)
+            settlement = self.completed(assignment, value)
+        except BaseException as error:  # as above
+            timed_out = isinstance(error, TimeoutError) and timer.expired()
+            settlement = self.failed(assignment, TaskTimeout() if timed_out else error)
+        return Outcome(assignment, settlement, self._clock.monotonic() - began)
+
+    # --- after -------------------------------------------------------------------------------------
+
+    def completed(self, assignment: Assignment, value: object) -> Settlement:
+        """The settlement for a task that returned; failed, and for good, if its result can not be stored."""
+        lease = assignment.claimed.lease
+        if value is None:
+            return Complete(lease)
+        codec = codec_of(assignment.task)
+        try:
+            body = codec.encode(value, assignment.task.types)
+            if len(body) > self._max_payload:
+                raise PayloadTooLarge(
+                    f"the result takes {len(body):,} bytes, over the limit of {self._max_payload:,}; "
+                    "store the data in a file and return its path"
+                )
+        except EncodingError as error:
+            # The task has had its effects; running it again would only have them twice.
+            return Fail(lease, failure_of(error, "error"))
+        return Complete(lease, body, codec.name)
+
+    def failed(self, assignment: Assignment, error: BaseException) -> Settlement:
+        """The settlement for a task that raised: a directive, a time-out, or a failure with or without a retry."""
+        lease, now = assignment.claimed.lease, self._clock.now()
+        match error:
+            case Snooze():
+                return Snoozed(lease, now + error.delay)
+            case Cancel():
+                return Cancelled(lease, error.reason)
+            case Reject():
+                return Fail(lease, failure_of(error, "rejected"))
+            case asyncio.CancelledError() if assignment.running.cancelled:
+                return Cancelled(lease)
+            case TaskTimeout():
+                failure = failure_of(error, "timeout", f"over its time limit of {_limit(assignment)} s")
+                return Fail(lease, failure, self._retry_at(assignment, TimeoutError(), now))
+            case RetryLater():
+                return Fail(lease, failure_of(error, "error"), self._asked_retry_at(assignment, error, now))
+            case _:
+                return Fail(lease, failure_of(error, "error"), self._retry_at(assignment, error, now))
+
+    def stuck(self, assignment: Assignment, stack: str) -> Fail:
+        """The settlement for a task that ignores its time limit."""
+        message = f"over its time limit of {_limit(assignment)} s, and does not end"
+        failure = Failure("timeout", "TaskTimeout", message, f"The thread is still at:\n{stack}")
+        return Fail(assignment.claimed.lease, failure, self._retry_at(assignment, TimeoutError(), self._clock.now()))
+
+    def _retry_at(self, assignment: Assignment, error: BaseException, now: int) -> int | None:
+        delay = self._delay(assignment, error)
+        return None if delay is None else now + delay
+
+    def _asked_retry_at(self, assignment: Assignment, asked: RetryLater, now: int) -> int | None:
+        policy = assignment.policy.retry
+        if not isinstance(policy, Retry):
+            delay = self._delay(assignment, asked)
+        else:
+            # Asking is itself the wish to be tried again: without a policy, up to three attempts.
+            policy = Retry() if policy is NO_RETRY else policy
+            delay = policy.delay(assignment.claimed.failures + 1, None, self._rng)
+        if delay is None:
+            return None
+        return now + (delay if asked.delay is None else asked.delay)
+
+    def _delay(self, assignment: Assignment, error: BaseException) -> int | None:
+        try:
+            return next_delay(assignment.policy.retry, assignment.claimed.failures + 1, error, self._rng)
+        except Exception as fault:  # a retry function is the user's code too
+            assignment.mailbox.put_line(self._clock.now(), f"the retry function raised {fault!r}; no more tries")
+            return None
+
+
+def policy_of(claimed: Claimed, task: Task[..., Any]) -> Policy:
+    """How to run the job: what its row says, else what its task says now."""
+    options = stored_options(claimed.options).over(task.options)
+    return Policy(
+        retry=NO_RETRY if options.retry is UNSET else options.retry,
+        timeout=None if options.timeout is UNSET else options.timeout,
+        isolate=options.isolate is True,
+        early=(claimed.ack or (None if options.ack is UNSET else options.ack)) == "early",
+        max_crashes=claimed.max_crashes or (None if options.max_crashes is UNSET else options.max_crashes),
+    )
+
+
+def arguments_of(claimed: Claimed, task: Task[..., Any]) -> tuple[list[Any], dict[str, Any]]:
+    """The arguments of the call. Raises `EncodingError` when they can not be read back."""
+    decoded = reader(codec_of(task), claimed.codec).decode(claimed.payload, task.types)
+    if not (isinstance(decoded, list) and [type(part) for part in decoded] == [list, dict]):
+        raise EncodingError(f"the payload of job {claimed.lease.job} is not [arguments, keyword arguments]")
+    return decoded[0], decoded[1]
+
+
+def codec_of(task: Task[..., Any]) -> Codec:
+    """The codec of the queue that declared the task."""
+    return task.producer.codec
+
+
+def failure_of(error: BaseException, reason: str, message: str | None = None) -> Failure:
+    """The record of an exception; works also for one whose own `__str__` raises."""
+    kind = type(error)
+    name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+    text = message if message is not None else _words(error)
+    return Failure(reason, name, text[:MESSAGE_LIMIT], _traceback(error))
+
+
+def lost_child(lease: Lease, how: str) -> Failure:
+    """The record of an isolated attempt whose process died."""
+    return Failure("crashed", "ProcessDied", f"the process of attempt {lease.attempt} {how}")
+
+
+def _words(error: BaseException) -> str:
+    try:
+        return _clean(str(error))
+    except Exception as fault:  # an exception's __str__ may raise anything, and we are explaining it
+        return f"<its __str__ raised {type(fault).__name__}>"
+
+
+def _traceback(error: BaseException) -> str:
+    if isinstance(error, LiteQueueError) and error.__traceback__ is None:
+        return ""
+    try:
+        text = "".join(traceback.format_exception(error))
+    except Exception:  # as above
+        text = "".join(traceback.format_tb(error.__traceback__))
+    if len(text) > TRACEBACK_LIMIT:
+        half = TRACEBACK_LIMIT // 2
+        text = f"{text[:half]}\n… {len(text) - TRACEBACK_LIMIT:,} characters left out …\n{text[-half:]}"
+    return _clean(text)
+
+
+def _clean(text: str) -> str:
+    return text.encode(errors="backslashreplace").decode()
+
+
+def _limit(assignment: Assignment) -> str:
+    return f"{(assignment.policy.timeout or 0) / SECOND:g}"
+
+
+def _end_forked_child(process: int) -> None:
+    """A task that forked returns twice; the child must not settle its parent's job."""
+    if os.getpid() != process:
+        os._exit(0)

@@ -1,0 +1,114 @@
+"""The thread that keeps a worker alive in the file, whatever its tasks do.
+
+It renews the lease, carries notes and requests to stop, reaps dead workers, and prunes.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterable
+from typing import Protocol
+
+from ..clock import SECOND
+from ..errors import DatabaseError
+from ..handle import Desk
+from ..job import Turn
+from .outcome import Assignment
+
+log = logging.getLogger("litequeue")
+TICK = 0.25
+_PRUNE_EVERY = 10 * SECOND
+_CHECK_EVERY = 1 * SECOND
+
+
+class Host(Protocol):
+    """The loop, as far as its heartbeat knows it."""
+
+    worker: int
+
+    def running(self) -> Iterable[Assignment]:
+        """The assignments that have no outcome yet."""
+
+    def ask_to_stop(self, job: int, attempt: int) -> None:
+        """Pass a request to cancel on to the attempt."""
+
+    def lose(self) -> None:
+        """The lease was lost: nothing that runs belongs to us any more."""
+
+    def give_up(self, error: DatabaseError) -> None:
+        """The file itself is not ours to use any more."""
+
+
+class Heartbeat:
+    """Beats every quarter of a second; the lease is renewed at a third of its length."""
+
+    def __init__(self, desk: Desk, host: Host, lease: int) -> None:
+        self._desk = desk
+        self._host = host
+        self._lease = lease
+        self._stop = threading.Event()
+        now = desk.clock.monotonic()
+        self._renewed, self._pruned, self._checked = now, now, now
+        self._troubled = False
+        self._thread = threading.Thread(target=self._beat_on, name="litequeue-heartbeat", daemon=True)
+
+    def start(self) -> None:
+        """Begin to beat."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Beat no more."""
+        self._stop.set()
+        self._thread.join()
+
+    def _beat_on(self) -> None:
+        while not self._desk.clock.wait(self._stop, TICK):
+            try:
+                self.beat()
+                self._troubled = False
+            except DatabaseError as error:
+                # A full disk or a long lock passes; say so once, and go on when it has.
+                if not self._troubled:
+                    log.error("the heartbeat could not reach the file: %s", error)
+                self._troubled = True
+
+    def beat(self) -> None:
+        """Do what is due."""
+        now = self._desk.clock.monotonic()
+        self._carry_notes()
+        for job, attempt in self._desk.reports.cancelling(self._host.worker) if self._is_busy() else ():
+            self._host.ask_to_stop(job, attempt)
+        if now - self._renewed >= self._lease // 3:
+            self._renewed = now
+            if not self._desk.workers.renew(self._host.worker, self._lease):
+                self._host.lose()
+        reaped = self._desk.workers.reap()
+        if reaped:
+            log.warning("reap jobs=%d from workers that died", reaped)
+        self._look_after(now)
+
+    def _is_busy(self) -> bool:
+        return any(True for _ in self._host.running())
+
+    def _carry_notes(self) -> None:
+        taken = (one.mailbox.take(one.claimed) for one in self._host.running())
+        notes = tuple(note for note in taken if note is not None)
+        if notes:
+            self._desk.store.take_turn(self._host.worker, Turn(notes=notes))
+
+    def _look_after(self, now: int) -> None:
+        if now - self._checked >= _CHECK_EVERY:
+            self._checked = now
+            self._check()
+        if now - self._pruned >= _PRUNE_EVERY:
+            self._pruned = now
+            while self._desk.store.prune() and not self._stop.is_set():
+                self._desk.clock.wait(self._stop, 0.01)  # lets the others write between two chunks
+
+    def _check(self) -> None:
+        try:
+            self._desk.database.verify()
+            self._desk.database.verify_version()
+        except DatabaseError as error:
+            self._host.give_up(error)

@@ -1,0 +1,125 @@
+"""The other side of the sandbox: a child process that runs the jobs it is sent, one at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import json
+import os
+import sys
+import threading
+from functools import reduce
+from multiprocessing.connection import Connection as Pipe
+from queue import SimpleQueue
+from typing import Any
+
+from ..clock import SystemClock
+from ..context import Mailbox, RunningJob
+from ..job import Claimed, Fail, Settlement
+from ..options import NO_OPTIONS
+from ..queue import Queue
+from ..storage.database import MEMORY
+from ..tasks import Task, make_task
+from .execution import Execution, failure_of
+from .limits import Limits
+from .outcome import Assignment
+from .sandbox import WIRE
+
+
+class Wire:
+    """The pipe to the worker, shared by the thread that runs the job and the one that listens."""
+
+    def __init__(self, pipe: Pipe) -> None:
+        self._pipe = pipe
+        self._lock = threading.Lock()
+
+    def send(self, **message: object) -> None:
+        """Tell the worker something."""
+        with self._lock:
+            self._pipe.send_bytes(WIRE.encode(message).encode())
+
+    def receive(self) -> dict[str, Any]:
+        """What the worker says next. Raises `EOFError` when it is gone."""
+        message: dict[str, Any] = WIRE.decode(self._pipe.recv_bytes())
+        return message
+
+
+class Courier(Mailbox):
+    """A mailbox that sends at once what is put into it."""
+
+    def __init__(self, wire: Wire) -> None:
+        super().__init__()
+        self._wire = wire
+
+    def put_progress(self, fraction: float | None, text: str | None) -> None:
+        self._wire.send(progress=[fraction, text])
+
+    def put_meta(self, text: str) -> None:
+        self._wire.send(meta=text)
+
+    def put_line(self, at: int, text: str) -> None:
+        self._wire.send(line=[at, text])
+
+
+class Inmate:
+    """Receives jobs, runs them, and ends with the worker that sent them."""
+
+    def __init__(self, wire: Wire, max_payload: int) -> None:
+        self._wire = wire
+        self._jobs: SimpleQueue[dict[str, Any]] = SimpleQueue()
+        self._running: RunningJob | None = None
+        clock = SystemClock()
+        limits = Limits(clock, lambda *_: None)  # the worker watches the time, and kills
+        self._execution = Execution(clock, limits, max_payload)
+        self._clock = clock
+
+    def serve(self) -> None:
+        """Run jobs until the worker is gone."""
+        threading.Thread(target=self._listen, daemon=True).start()
+        while True:
+            message = self._jobs.get()
+            self._wire.send(settlement=self._run(message["claimed"], message["place"]))
+
+    def _listen(self) -> None:
+        try:
+            while True:
+                message = self._wire.receive()
+                if "stop" in message and self._running is not None:
+                    self._running.ask_to_stop()
+                elif "claimed" in message:
+                    self._jobs.put(message)
+        except (EOFError, OSError):
+            os._exit(0)  # nobody is left to hear the outcome
+
+    def _run(self, claimed: Claimed, place: str) -> Settlement:
+        try:
+            task = find_task(place)
+        except Exception as error:  # the module's own code may raise anything
+            return Fail(claimed.lease, failure_of(error, "error"))
+        prepared = self._execution.prepare(claimed, task, None, Courier(self._wire))
+        if not isinstance(prepared, Assignment):
+            return prepared
+        self._running = prepared.running
+        if task.is_async:
+            return asyncio.run(self._execution.run_async(prepared)).settlement
+        return self._execution.run(prepared).settlement
+
+
+def find_task(place: str) -> Task[..., Any]:
+    """The task behind `module:name`; the worker has judged already that it may run."""
+    module, _, qualified = place.partition(":")
+    found = reduce(getattr, qualified.split("."), importlib.import_module(module))
+    if isinstance(found, Task):
+        return found
+    return make_task(found, place, Queue(MEMORY), NO_OPTIONS)  # type: ignore[arg-type]
+
+
+def main() -> None:
+    """Begin to serve; the worker gives the setting as JSON."""
+    setting = json.loads(sys.argv[1])
+    sys.path[:] = setting["path"]
+    Inmate(Wire(Pipe(setting["pipe"])), setting["max_payload"]).serve()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,63 @@
+"""What travels between the loop and the execution: a job made ready to run, and what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from sqlite3 import Connection
+from typing import Any, Protocol
+
+from ..context import Mailbox, RunningJob
+from ..job import Claimed, Settlement
+from ..retry import Retry, RetryFunction
+from ..tasks import Task
+
+
+class LentTransaction(Protocol):
+    """A transaction that a task may open, and that its completion then commits."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the task opened it, so that its completion must go through it."""
+
+    def __call__(self) -> AbstractContextManager[Connection]:
+        """Open it, or come back to it."""
+
+    def leave(self) -> None:
+        """The task has returned: its thread no longer writes through it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """How one job is to be run, from its row and its task. `timeout` in microseconds."""
+
+    retry: Retry | RetryFunction
+    timeout: int | None
+    isolate: bool
+    early: bool
+    max_crashes: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """A claimed job with everything that is needed to run it."""
+
+    claimed: Claimed
+    task: Task[..., Any]
+    policy: Policy
+    args: Sequence[Any]
+    kwargs: dict[str, Any]
+    running: RunningJob
+    mailbox: Mailbox
+    transaction: LentTransaction | None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How an attempt ended, and how long it took in microseconds; `settled` if that is written already."""
+
+    assignment: Assignment
+    settlement: Settlement
+    duration: int = 0
+    settled: bool = False

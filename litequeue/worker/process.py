@@ -1,0 +1,65 @@
+"""One process of a supervised worker. It stops when its supervisor is gone."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import signal
+import sys
+import threading
+from multiprocessing.connection import Connection as Pipe
+from typing import Any
+
+from ..errors import LiteQueueError
+from ..queue import Queue
+from ..resolve import Resolver, import_apps, tasks_of
+from . import logs
+from .loop import Loop
+from .settings import WorkerOptions
+from .supervisor import EXIT_RECYCLE
+
+
+def serve(pipe: Pipe, setting: dict[str, Any]) -> int:
+    """Run one worker as the supervisor wants it; the exit code."""
+    queue = Queue(setting["path"], setting["name"], durability=setting["durability"])
+    options = WorkerOptions.from_json(setting["options"])
+    loop = Loop(queue.desk, resolver(queue, setting), options, setting["lease"], setting["max_payload"])
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: loop.stop_from_signal())
+    threading.Thread(target=_watch_supervisor, args=(pipe, loop), daemon=True).start()
+    pipe.send_bytes(b"ready")
+    loop.run()
+    return EXIT_RECYCLE if loop.recycle else 0
+
+
+def resolver(queue: Queue, setting: dict[str, Any]) -> Resolver:
+    """What this process may run: the same as the process that started it."""
+    if setting["apps"] is not None:
+        return Resolver({}, queue, import_apps(setting["apps"]), setting["root"])
+    modules = [importlib.import_module(name) for name in setting["modules"]]
+    declared = {task.name: task for module in modules for task in tasks_of(module)}
+    return Resolver(declared, queue, None, setting["root"])
+
+
+def _watch_supervisor(pipe: Pipe, loop: Loop) -> None:
+    try:
+        pipe.recv_bytes()
+    except (EOFError, OSError):
+        loop.stop()
+
+
+def main() -> int:
+    """Begin; the pipe's descriptor and the setting come as arguments."""
+    setting = json.loads(sys.argv[2])
+    sys.path[:] = setting["sys_path"]
+    if setting["log"] is not None:
+        logs.configure(setting["log"])
+    try:
+        return serve(Pipe(int(sys.argv[1])), setting)
+    except LiteQueueError as error:
+        logs.log.error("%s", error)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

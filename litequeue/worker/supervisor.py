@@ -1,0 +1,182 @@
+"""Several worker processes: the dead are replaced, and a crash loop ends with a message."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection, wait
+
+from ..clock import SECOND, Clock
+from ..errors import WorkerError
+from .settings import WorkerOptions
+
+log = logging.getLogger("litequeue")
+
+EXIT_RECYCLE = 3
+_WINDOW = 60 * SECOND
+_DEATHS_PER_PROCESS = 10
+_LOOK = 0.5
+
+
+@dataclass(frozen=True)
+class Crew:
+    """What every process of a supervisor is started with."""
+
+    path: str
+    name: str
+    durability: str
+    lease: int
+    apps: tuple[str, ...] | None
+    modules: tuple[str, ...]
+    root: str
+    max_payload: int
+    log: str | None
+    options: WorkerOptions
+
+    def setting(self, share: int | None) -> str:
+        """The JSON that one process is given; `share` is its part of `max_jobs`."""
+        values = {**vars(self), "options": {**self.options.to_json(), "processes": 0, "max_jobs": share}}
+        values["sys_path"] = [place or os.getcwd() for place in sys.path]
+        return json.dumps(values)
+
+
+class Member:
+    """One process, and the pipe whose end tells it of our death, and us of its own."""
+
+    def __init__(self, crew: Crew, share: int | None) -> None:
+        self.share = share
+        self.ready = False
+        self.pipe, theirs = Pipe()
+        environment = {**os.environ, "LITEQUEUE_CHILD": "1"}
+        environment["PYTHONPATH"] = os.pathsep.join(place or os.getcwd() for place in sys.path)
+        command = [sys.executable, "-m", "litequeue.worker.process", str(theirs.fileno()), crew.setting(share)]
+        self.process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            pass_fds=[theirs.fileno()],
+            start_new_session=True,  # Ctrl-C reaches us alone, and we pass it on once
+            env=environment,
+        )
+        theirs.close()
+
+    def signal(self, number: int) -> None:
+        """Send a signal; to our own child, by its handle, never to a number read from a file."""
+        self.process.send_signal(number)
+
+    def listen(self) -> bool:
+        """Take what the process said; False when it has ended."""
+        try:
+            while self.pipe.poll():
+                self.ready = self.pipe.recv_bytes() == b"ready" or self.ready
+        except (EOFError, OSError):
+            return False
+        return True
+
+
+class Supervisor:
+    """Keeps a number of worker processes alive until told to stop."""
+
+    def __init__(self, crew: Crew, clock: Clock) -> None:
+        self._crew = crew
+        self._clock = clock
+        self._members: list[Member] = []
+        self._deaths: deque[int] = deque()
+        self._stops = 0
+        self._passed_on = 0
+        self._bell_read, self._bell_write = Pipe(duplex=False)
+        self._failure: str | None = None
+        self.started = threading.Event()
+
+    def run(self) -> None:
+        """Start the processes and replace the dead, until all have ended.
+
+        Raises `WorkerError` when they can not start, or die again and again.
+        """
+        try:
+            for share in _shares(self._crew.options):
+                self._members.append(Member(self._crew, share))
+            while self._members:
+                self._watch()
+        finally:
+            for member in self._members:
+                member.signal(signal.SIGKILL)
+                member.process.wait()
+        if self._failure is not None:
+            raise WorkerError(self._failure)
+
+    def stop(self) -> None:
+        """Let the processes stop as a worker does; a second call at once. Fit for a signal handler."""
+        self._stops += 1
+        os.write(self._bell_write.fileno(), b"!")
+
+    def _watch(self) -> None:
+        pipes: Sequence[Connection] = [member.pipe for member in self._members]
+        ready = wait([*pipes, self._bell_read], _LOOK)
+        if self._bell_read in ready:
+            os.read(self._bell_read.fileno(), 4096)
+        self._pass_on_stops()
+        for member in list(self._members):
+            if not member.listen():
+                self._bury(member)
+        if all(member.ready for member in self._members):
+            self.started.set()
+
+    def _pass_on_stops(self) -> None:
+        while self._passed_on < self._stops:
+            self._passed_on += 1
+            for member in self._members:
+                member.signal(signal.SIGTERM)
+
+    def _bury(self, member: Member) -> None:
+        self._members.remove(member)
+        member.pipe.close()
+        code = member.process.wait()
+        if code == 0 or self._stops:
+            return
+        if code == EXIT_RECYCLE:
+            log.warning("recycle process=%d", member.process.pid)
+        elif not member.ready:
+            self._give_up(f"a worker process could not start (exit code {code}); its own message is above")
+            return
+        else:
+            log.error("process %d of the worker died (%s); starting another", member.process.pid, _ending(code))
+            if self._is_crash_loop():
+                self._give_up(
+                    f"{len(self._deaths)} worker processes died within {_WINDOW // SECOND} s, the last one "
+                    f"{_ending(code)}; something in the tasks, or in this machine, takes them down"
+                )
+                return
+        self._members.append(Member(self._crew, member.share))
+
+    def _is_crash_loop(self) -> bool:
+        now = self._clock.monotonic()
+        self._deaths.append(now)
+        while self._deaths[0] < now - _WINDOW:
+            self._deaths.popleft()
+        return len(self._deaths) > _DEATHS_PER_PROCESS * max(1, self._crew.options.processes)
+
+    def _give_up(self, failure: str) -> None:
+        self._failure = failure
+        self.started.set()
+        self.stop()
+
+
+def _shares(options: WorkerOptions) -> list[int | None]:
+    number = max(1, options.processes)
+    if options.max_jobs is None:
+        return [None] * number
+    whole, rest = divmod(options.max_jobs, number)
+    return [share for share in (whole + (place < rest) for place in range(number)) if share]
+
+
+def _ending(code: int) -> str:
+    return f"by {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"

@@ -1,0 +1,148 @@
+"""The worker that users hold: in the background of their process, or in the foreground of its own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from types import TracebackType
+
+from ..errors import WorkerError
+from ..queue import Queue
+from ..resolve import Resolver, import_apps
+from ..tasks import INTERACTIVE, module_name
+from .loop import Loop
+from .settings import WorkerOptions
+from .supervisor import Crew, Supervisor
+
+_TIME_TO_START = 60.0
+
+
+class Worker:
+    """Runs the jobs of a queue. `with` runs it in the background and leaves signals alone; `run()` runs it here."""
+
+    def __init__(
+        self, queue: Queue, options: WorkerOptions, *, apps: Sequence[str] | None = None, log: str | None = None
+    ) -> None:
+        self._queue = queue
+        self._options = options
+        self._apps = None if apps is None else tuple(apps)
+        self._log = log
+        self._thread: threading.Thread | None = None
+        self._running: Loop | Supervisor | None = None
+        self._error: BaseException | None = None
+
+    def run(self) -> None:
+        """Work here until stopped by SIGTERM or SIGINT, or until a burst or `max_jobs` is over.
+
+        A first signal lets running jobs finish for the grace time, a second one gives them back at once. Raises
+        `WorkerError` when worker processes can not start or die again and again, or when threads are stuck.
+        """
+        self._running = running = self._make()
+        stop = running.stop_from_signal if isinstance(running, Loop) else running.stop
+        with _signals(stop):
+            running.run()
+        if isinstance(running, Loop) and running.recycle:
+            raise WorkerError(
+                "too many threads are stuck in tasks that ignore their time limit; "
+                "with processes=1 or more such a process is replaced by itself"
+            )
+
+    def stop(self) -> None:
+        """Stop claiming, and let running jobs finish for the grace time; a second call gives them back now."""
+        if self._running is not None:
+            self._running.stop()
+
+    def start(self) -> Worker:
+        """Begin to work in the background; `with` does it for you."""
+        if self._thread is not None:
+            raise WorkerError("this worker was started already; make another one")
+        self._running = running = self._make()
+        self._thread = threading.Thread(target=self._run_behind, name="litequeue-worker", daemon=True)
+        self._thread.start()
+        if isinstance(running, Supervisor):
+            running.started.wait(_TIME_TO_START)
+        return self
+
+    def join(self, timeout: float | None = None) -> bool:
+        """Wait, at most `timeout` seconds, until the worker has ended; whether it has. Raises what ended it."""
+        if self._thread is None:
+            return True
+        self._thread.join(timeout)
+        if self._error is not None:
+            error, self._error = self._error, None
+            raise error
+        return not self._thread.is_alive()
+
+    def __enter__(self) -> Worker:
+        return self.start()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.stop()
+        self.join()
+
+    def _run_behind(self) -> None:
+        assert self._running is not None
+        try:
+            self._running.run()
+        except BaseException as error:  # handed to whoever joins
+            self._error = error
+
+    def _make(self) -> Loop | Supervisor:
+        if "LITEQUEUE_CHILD" in os.environ:
+            raise WorkerError(
+                "a worker process may not start workers of its own; if a script's import starts one, "
+                'put that under `if __name__ == "__main__":`'
+            )
+        if self._options.processes:
+            return Supervisor(self._crew(), self._queue.clock)
+        resolver = Resolver(
+            {} if self._apps is not None else self._queue.runnable,
+            self._queue,
+            None if self._apps is None else import_apps(self._apps),
+        )
+        queue = self._queue
+        return Loop(queue.desk, resolver, self._options, queue.lease, queue.max_payload)
+
+    def _crew(self) -> Crew:
+        queue = self._queue
+        if queue.desk.database.in_memory:
+            raise WorkerError("a queue in memory can not be shared by processes; give it a file, or use threads")
+        return Crew(
+            path=queue.path,
+            name=queue.name,
+            durability=queue.desk.database.durability.value,
+            lease=queue.lease,
+            apps=self._apps,
+            modules=() if self._apps is not None else self._modules(),
+            root=os.getcwd(),
+            max_payload=queue.max_payload,
+            log=self._log,
+            options=self._options,
+        )
+
+    def _modules(self) -> tuple[str, ...]:
+        """The modules whose tasks the processes must know, by names that they can import."""
+        names = {module_name(task.function) for task in self._queue.runnable.values()}
+        if INTERACTIVE in names:
+            raise WorkerError(
+                "tasks typed at a prompt or piped in can not be imported by other processes; "
+                "put them into a file, or use threads"
+            )
+        return tuple(sorted(names))
+
+
+@contextmanager
+def _signals(stop: Callable[[], None]) -> Iterator[None]:
+    """Within the block SIGTERM and SIGINT call `stop`; only the main thread may set that up."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, lambda *_: stop()) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
