@@ -39,6 +39,9 @@ class Codec(Protocol):
         """The value that was stored; `types` are the enums and dataclasses it may contain."""
 
 
+_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+
 class JsonCodec:
     """JSON, with `{"$tag": …}` for what JSON lacks.
 
@@ -62,11 +65,11 @@ class JsonCodec:
         return JsonCodec([*self._types.values(), *types])
 
     def encode(self, value: object, types: Types = NO_TYPES) -> str:
-        known = {**types, **self._types}
         try:
-            tree = value if _is_plain(value) else _to_tree(value, known)
-            text = json.dumps(tree, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-            text.encode()
+            tree = value if _is_plain(value) else _to_tree(value, {**types, **self._types})
+            text = _ENCODER.encode(tree)
+            if not text.isascii():
+                text.encode()
         except RecursionError:
             raise EncodingError("a value is nested too deeply, or contains itself") from None
         except UnicodeEncodeError:

@@ -71,6 +71,8 @@ class Options:
 
     def over(self, base: Options) -> Options:
         """These options where given, else those of `base`."""
+        if self is NO_OPTIONS:
+            return base
         given = {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) is not UNSET}
         if "delay" in given or "run_at" in given:  # the two are one choice
             base = replace(base, delay=UNSET, run_at=UNSET)

@@ -16,7 +16,8 @@ from .clock import Clock, SystemClock, duration
 from .codec import JSON, NO_TYPES, Codec, Types
 from .errors import InvalidOption, InvalidTask, PayloadTooLarge
 from .handle import Desk, Job
-from .job import Filter, NewJob, State, WorkerInfo, state_named
+from .job import Filter, State, WorkerInfo, state_named
+from .mold import Mold, make_mold
 from .options import NO_OPTIONS, UNSET, CallOptions, Duration, Options, TaskOptions, checked, text_name, whole
 from .storage.database import MEMORY, Database
 from .storage.gate import Durability
@@ -148,40 +149,47 @@ class Queue:
     def submit(self, calls: Sequence[Call[R]]) -> list[Job[R]]:
         """Store checked calls; `enqueue` in all its forms ends here."""
         now = self.clock.now()
-        merged = [call.options.over(call.task.options) for call in calls]
-        jobs = [self._new_job(call, options, now) for call, options in zip(calls, merged, strict=True)]
-        connections = {id(options.connection): options.connection for options in merged}
+        molds: dict[tuple[int, int], Mold] = {}
+        jobs = []
+        connections: dict[int, Any] = {}
+        for call in calls:
+            key = (id(call.task), id(call.options))
+            mold = molds.get(key) or molds.setdefault(key, self._mold(call))
+            connections[id(mold.connection)] = mold.connection
+            jobs.append(mold.cast(self._payload(call), now))
         if len(connections) > 1:
             raise InvalidOption("the calls name different connections; one transaction has only one")
-        connection = next(iter(connections.values()), UNSET)
+        connection = next(iter(connections.values()), None)
         desk = self.desk
-        ids = desk.store.enqueue(jobs, None if connection is UNSET else connection)
-        return [Job(desk, id) for id in ids]
+        return [Job(desk, id) for id in desk.store.enqueue(jobs, connection)]
 
-    def _new_job(self, call: Call[Any], options: Options, now: int) -> NewJob:
+    def _mold(self, call: Call[Any]) -> Mold:
+        """What all jobs of a task with these options have in common."""
         task = call.task
-        payload = self.codec.encode([list(call.args), dict(call.kwargs)], task.types)
+        if call.options is NO_OPTIONS and task.mold is not None and task.mold[0] is self:
+            return task.mold[1]  # type: ignore[no-any-return]
+        declared = self.declared.get(task.name)
+        mold = make_mold(
+            call.options.over(task.options),
+            NO_OPTIONS if declared is None else declared.options,
+            task=task.name,
+            queue=self.name,
+            codec=self.codec.name,
+            retention=self.retention,
+        )
+        if call.options is NO_OPTIONS:
+            task.mold = self, mold
+        return mold
+
+    def _payload(self, call: Call[Any]) -> str | bytes:
+        payload = self.codec.encode([list(call.args), dict(call.kwargs)], call.task.types)
         if len(payload) > self.max_payload:
             raise PayloadTooLarge(
-                f"the arguments of {task.name} take {len(payload):,} bytes, over the limit of {self.max_payload:,}; "
-                "store the data in a file and pass its path, or open Queue(…, max_payload=…)"
+                f"the arguments of {call.task.name} take {len(payload):,} bytes, over the limit of "
+                f"{self.max_payload:,}; store the data in a file and pass its path, or open "
+                "Queue(…, max_payload=…)"
             )
-        declared = self.declared.get(task.name)
-        return NewJob(
-            task=task.name,
-            queue=_or(options.queue, self.name),
-            payload=payload,
-            codec=self.codec.name,
-            priority=_or(options.priority, 0),
-            run_at=_run_at(options, now),
-            expires_at=_expires_at(options, now),
-            retention=_or(options.retention, self.retention),
-            max_crashes=_or(options.max_crashes, None),
-            ack=_or(options.ack, None),
-            tags=_or(options.tags, None),
-            meta=_or(options.meta, None),
-            options=options.stored(NO_OPTIONS if declared is None else declared.options),
-        )
+        return payload
 
     def _task_for(self, task: object) -> Task[..., Any]:
         if isinstance(task, Task):
@@ -356,22 +364,6 @@ def _explicit(given: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any], O
     if isinstance(args, (str, bytes)) or not isinstance(args, Iterable) or not isinstance(kwargs, Mapping):
         raise InvalidOption(f"args={args!r:.60}, kwargs={kwargs!r:.60}: give a tuple and a dict")
     return tuple(args), dict(kwargs), checked(options)
-
-
-def _or(value: Any, default: Any) -> Any:
-    return default if value is UNSET else value
-
-
-def _run_at(options: Options, now: int) -> int | None:
-    if options.delay is not UNSET:
-        return now + options.delay if options.delay else None
-    return _or(options.run_at, None)
-
-
-def _expires_at(options: Options, now: int) -> int | None:
-    if options.expires is not UNSET:
-        return now + options.expires
-    return _or(options.expires_at, None)
 
 
 def _place(function: Any) -> tuple[object, object]:

@@ -12,7 +12,7 @@ _MINUTE, _HOUR, _DAY = 60 * SECOND, 3600 * SECOND, 86400 * SECOND
 # Up to so long, one says it in this unit.
 _UNITS = ((100 * SECOND, SECOND, "s"), (100 * _MINUTE, _MINUTE, "min"), (48 * _HOUR, _HOUR, "h"))
 _SECONDS = {"": 1, "s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400, "w": 604800}
-_SPAN = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]*)")
+_SPAN = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([a-z]*)")
 
 
 def span(micros: int) -> str:

@@ -67,10 +67,14 @@ def plain_or_json(text: str) -> Any:
     if text[:1] in ('"', "[", "{"):
         return parse(text, "ARG")
     try:
-        json.loads(text)
+        json.loads(text, parse_constant=_refuse)
     except ValueError:
         return text
     return parse(text, "ARG")
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is not JSON")
 
 
 def parse(text: str, name: str) -> Any:

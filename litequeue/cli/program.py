@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 from collections.abc import Sequence
 
@@ -16,6 +17,7 @@ from .text import clean
 
 MISUSE = 2
 INTERRUPTED = 130
+_OPTION = re.compile(r"-(?![\d.])")
 _MODULES = (work, overview, inspect, produce, change, demo)
 
 
@@ -59,7 +61,7 @@ def make_parser() -> Parser:
 def parse(parser: Parser, argv: Sequence[str]) -> argparse.Namespace:
     """The arguments; positional ones may also come after options, which argparse alone does not allow."""
     args, left = parser.parse_known_args(argv)
-    if left and (not hasattr(args, "rest") or any(text.startswith("-") for text in left)):
+    if left and (not hasattr(args, "rest") or any(map(_OPTION.match, left))):
         raise Misuse(f"unrecognized arguments: {' '.join(left)}; see `litequeue {argv[0]} --help`")
     if left:
         args.rest = [*args.rest, *left]

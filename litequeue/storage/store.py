@@ -276,7 +276,8 @@ def _insert(connection: Connection, jobs: Sequence[NewJob], now: int) -> list[in
     first = connection.execute(LAST_ID).fetchone()[0] + 1
     connection.executemany(ENQUEUE, [_row(first + place, job, now) for place, job in enumerate(jobs)])
     large = [(first + place, job.payload) for place, job in enumerate(jobs) if _is_large(job)]
-    connection.executemany(ADD_PAYLOAD, large)
+    if large:
+        connection.executemany(ADD_PAYLOAD, large)
     return list(range(first, first + len(jobs)))
 
 
