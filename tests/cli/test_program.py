@@ -1,0 +1,141 @@
+"""The program as a whole: help, version, misuse, and how it ends when its reader or its user leaves."""
+
+import contextlib
+import io
+import subprocess
+import sys
+
+import litequeue
+from litequeue.__main__ import main
+from litequeue.cli.human import seconds, span, when
+from litequeue.clock import SECOND
+from litequeue.errors import InvalidOption
+from tests.cli.case import CommandCase
+from tests.repository import ROOT, run_python
+
+COMMANDS = "worker info list show explain enqueue cancel retry delete pause resume workers prune demo".split()
+
+
+class TestProgram(CommandCase):
+    def test_without_arguments_it_helps(self) -> None:
+        ended = self.cli()
+        self.assertEqual((ended.code, ended.out), (2, ""))
+        for command in COMMANDS:
+            self.assertRegex(ended.err, rf"(?m)^    {command} ")
+
+    def test_every_command_has_help(self) -> None:
+        for command in COMMANDS:
+            with self.subTest(command), contextlib.redirect_stdout(io.StringIO()) as printed:
+                self.assertEqual(self.cli(command, "--help").code, 0)
+                self.assertTrue(printed.getvalue().startswith(f"usage: litequeue {command} "))
+
+    def test_version(self) -> None:
+        with contextlib.redirect_stdout(io.StringIO()) as printed:
+            self.assertEqual(self.cli("--version").code, 0)
+        self.assertEqual(printed.getvalue(), f"litequeue {litequeue.__version__}\n")
+
+    def test_misuse(self) -> None:
+        self.open()
+        for argv, complaint in (
+            (["frob"], "invalid choice: 'frob'"),
+            (["info"], "required: FILE; see `litequeue info --help`"),
+            (["info", self.file, "--frob"], "unrecognized arguments: --frob"),
+            (["info", self.file, "--js"], "unrecognized arguments: --js"),
+            (["info", self.file, "another"], "unrecognized arguments: another"),
+            (["list", self.file, "--limit", "many"], "invalid int value: 'many'"),
+            (["show", self.file], "required: ID"),
+            (["worker", self.file, "--threads", "0"], "threads is 0"),
+            (["worker", self.file, "--queues", " , "], "queues is empty"),
+            (["demo", "--processes", "0"], "--processes is 0"),
+            (["demo", "--file", self.file], "exists already"),
+        ):
+            with self.subTest(argv):
+                self.assert_refused(argv, complaint)
+
+    def test_every_reading_command_takes_json(self) -> None:
+        self.open()
+        self.enqueue()
+        for argv in (["info"], ["list"], ["show", "1"], ["explain", "1"], ["workers"]):
+            with self.subTest(argv):
+                self.assertTrue(self.cli(argv[0], self.file, *argv[1:], "--json").out.isascii())
+                self.assertIsNotNone(self.cli(argv[0], self.file, *argv[1:], "--json").json)
+
+    def test_a_damaged_file_is_a_clear_error(self) -> None:
+        self.open()
+        for _ in range(200):
+            self.enqueue()
+        self.database.close()
+        with open(self.file, "r+b") as file:
+            file.seek(4096)
+            file.write(b"\xff" * 200_000)
+        for argv in (["info"], ["list"], ["cancel", "1"]):
+            with self.subTest(argv):
+                self.assert_refused([argv[0], self.file, *argv[1:]], self.file)
+
+    def test_main_gives_the_exit_code(self) -> None:
+        with contextlib.redirect_stderr(io.StringIO()) as printed:
+            self.assertEqual(main(["info", self.file]), 2)
+        self.assertEqual(printed.getvalue(), f"litequeue: {self.file}: there is no such file\n")
+
+
+class TestProcess(CommandCase):
+    def test_a_reader_that_leaves_is_no_error(self) -> None:
+        self.open()
+        with subprocess.Popen(
+            [sys.executable, "-m", "litequeue", "info", self.file, "--watch", "--every", "0.01"],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        ) as process:
+            assert process.stdout is not None and process.stderr is not None
+            process.stdout.readline()
+            process.stdout.close()
+            self.assertEqual(process.wait(30), 0)
+            self.assertEqual(process.stderr.read(), b"")
+
+    def test_output_in_a_narrow_encoding(self) -> None:
+        self.open()
+        self.enqueue("app:süß")
+        program = "import sys; sys.stdout.reconfigure(encoding='ascii'); from litequeue.__main__ import main; main(sys.argv[1:])"
+        ended = run_python(["-c", program, "list", self.file], self.place)
+        self.assertIn("app:s\\xfc\\xdf", ended.stdout)
+
+    def test_it_imports_no_application(self) -> None:
+        (self.place / "app.py").write_text("raise SystemExit('imported')")
+        for argv in (
+            ["enqueue", "jobs.db", "app:fetch"],
+            ["show", "jobs.db", "1"],
+            ["explain", "jobs.db", "1"],
+        ):
+            ended = run_python(["-m", "litequeue", *argv], self.place)
+            self.assertEqual((ended.returncode, "imported" in ended.stdout), (0, False), ended.stdout)
+
+
+class TestHuman(CommandCase):
+    def test_spans(self) -> None:
+        for value, text in (
+            (0, "0 s"),
+            (1, "1 ms"),
+            (999_999, "999 ms"),
+            (SECOND, "1 s"),
+            (99 * SECOND, "99 s"),
+            (100 * SECOND, "2 min"),
+            (7199 * SECOND, "2 h"),
+            (47 * 3600 * SECOND, "47 h"),
+            (48 * 3600 * SECOND, "2 d"),
+            (4000 * 86400 * SECOND, "4,000 d"),
+        ):
+            with self.subTest(value):
+                self.assertEqual(span(value), text)
+
+    def test_instants(self) -> None:
+        self.assertEqual(
+            [when(at * SECOND, 1000 * SECOND) for at in (990, 1000, 1003)], ["10 s ago", "now", "in 3 s"]
+        )
+
+    def test_lengths_of_time(self) -> None:
+        typed = {"0": 0, "90": 90, "1.5 h": 5400, "2d": 172800, "1W": 604800, "3min": 180, "250s": 250}
+        self.assertEqual({text: seconds(text) for text in typed}, typed)
+        for text in ("", "soon", "-1", "1y", "1h30", "nan", "inf", "1e9", "１"):
+            with self.subTest(text), self.assertRaises(InvalidOption):
+                seconds(text)
