@@ -81,8 +81,10 @@ class JsonCodec:
         return text
 
     def decode(self, data: str | bytes, types: Types = NO_TYPES) -> Any:
-        known = {**types, **self._types}
         try:
+            if not _may_hold_tags(data):
+                return json.loads(data)
+            known = {**types, **self._types}
             return json.loads(data, object_hook=lambda found: _from_tag(found, known))
         except EncodingError:
             raise
@@ -284,6 +286,11 @@ def _timestamp(value: datetime | time) -> list[object]:
     if key is None:
         raise EncodingError(f"{value!r} has a time zone that can not be stored; use zoneinfo or timezone")
     return [value.replace(tzinfo=None).isoformat(), value.fold, key]
+
+
+def _may_hold_tags(data: str | bytes) -> bool:
+    """Whether a key may begin with "$"; the plain decoder is several times faster."""
+    return b"$" in data or b"\\u" in data if isinstance(data, bytes) else "$" in data or "\\u" in data
 
 
 # --- tree to value -------------------------------------------------------------------------------

@@ -108,13 +108,13 @@ class RunningJob:
         self._clock = clock
         self._mailbox = mailbox
         self._transaction = transaction
-        self._cancelled = threading.Event()
+        self._cancelled = False
         self._deadline = None if timeout is None else clock.monotonic() + timeout
 
     @property
     def cancelled(self) -> bool:
         """Whether somebody asked this job to stop; a long task looks at it now and then."""
-        return self._cancelled.is_set()
+        return self._cancelled
 
     def time_left(self) -> float | None:
         """Seconds until the time limit, never below 0; None without a limit."""
@@ -141,7 +141,7 @@ class RunningJob:
 
     def ask_to_stop(self) -> None:
         """Let `cancelled` be true from now on; the worker calls this."""
-        self._cancelled.set()
+        self._cancelled = True
 
     @contextmanager
     def entered(self) -> Iterator[RunningJob]:

@@ -96,7 +96,7 @@ class Task(Generic[P, R]):
         """The enums and dataclasses that the annotations name."""
         return named_types(hints(self.function).values())
 
-    @property
+    @cached_property
     def is_async(self) -> bool:
         """Whether it is an `async def`, which runs on the worker's event loop."""
         return inspect.iscoroutinefunction(self.function)

@@ -14,7 +14,7 @@ from ..context import Mailbox, RunningJob, no_transaction
 from ..directives import Cancel, Reject, RetryLater, Snooze, TaskTimeout
 from ..errors import BadArguments, EncodingError, InvalidOption, LiteQueueError, PayloadTooLarge
 from ..job import Cancelled, Claimed, Complete, Fail, Failure, Lease, Settlement, Snoozed
-from ..options import UNSET, stored_options
+from ..options import NO_OPTIONS, UNSET, stored_options
 from ..retry import NO_RETRY, Retry, next_delay
 from ..tasks import Task
 from .limits import Limits
@@ -150,8 +150,13 @@ class Execution:
             return None
 
 
+PLAIN = Policy(retry=NO_RETRY, timeout=None, isolate=False, early=False, max_crashes=None)
+
+
 def policy_of(claimed: Claimed, task: Task[..., Any]) -> Policy:
     """How to run the job: what its row says, else what its task says now."""
+    if claimed.options is None and claimed.ack is None and claimed.max_crashes is None and task.options is NO_OPTIONS:
+        return PLAIN
     options = stored_options(claimed.options).over(task.options)
     return Policy(
         retry=NO_RETRY if options.retry is UNSET else options.retry,
