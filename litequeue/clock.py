@@ -73,9 +73,10 @@ def duration(value: float | timedelta, name: str) -> int:
     """
     if isinstance(value, bool) or not isinstance(value, (int, float, timedelta)):
         raise InvalidOption(f"{name} is {value!r}; give seconds as a number, or a timedelta")
-    if isinstance(value, float) and not math.isfinite(value):
+    micros = value // _MICROSECOND if isinstance(value, timedelta) else value * SECOND
+    if isinstance(micros, float) and not math.isfinite(micros):
         raise InvalidOption(f"{name} is {value!r}; give a finite number of seconds")
-    micros = value // _MICROSECOND if isinstance(value, timedelta) else round(value * SECOND)
+    micros = round(micros)
     if not 0 <= micros <= _LONGEST:
         raise InvalidOption(f"{name} is {value!r}; give a duration between 0 seconds and 200 years")
     return micros

@@ -220,8 +220,8 @@ def _carried_to_tree(value: Any, types: Types) -> object:
         return {"$dataclass": [kind.__qualname__, fields]}
     if _is_carried(kind):
         raise EncodingError(
-            f"{_short(value)} is a {kind.__qualname__}, which neither the task's annotations name nor the queue "
-            f"was told of; annotate the task, or open Queue(…, codec=JSON.knowing({kind.__name__}))"
+            f"{_short(value)} is a {kind.__qualname__}, which neither the task's annotations name nor the "
+            f"queue was told of; annotate the task, or open Queue(…, codec=JSON.knowing({kind.__name__}))"
         )
     raise EncodingError(
         f"{_short(value)} of type {kind.__qualname__} can not be stored; pass plain values (an id, a path, "
@@ -234,7 +234,7 @@ def _fields_of(value: Any) -> dict[str, object]:
     kind = type(value)
     found = {f.name: getattr(value, f.name) for f in dataclasses.fields(kind) if hasattr(value, f.name)}
     if isinstance(value, _CONTAINERS):
-        raise EncodingError(f"{_short(value)}, a {kind.__qualname__}, holds more than the fields of a dataclass")
+        raise EncodingError(f"{_short(value)}, a {kind.__qualname__}, holds more than its fields")
     try:
         _rebuild(kind, found)
     except Exception as error:  # the class's own constructor may raise anything
@@ -264,20 +264,6 @@ def _tag(value: object) -> str:
     return "Path" if isinstance(value, PurePath) else type(value).__name__
 
 
-_CONTAINERS = (str, bytes, int, float, list, tuple, dict, set, frozenset)
-_WRITERS: dict[type, Callable[[Any], object]] = {
-    float: repr,
-    datetime: lambda v: _timestamp(v),
-    date: date.isoformat,
-    time: lambda v: _timestamp(v),
-    timedelta: lambda v: [v.days, v.seconds, v.microseconds],
-    Decimal: str,
-    uuid.UUID: str,
-    bytes: lambda v: base64.b64encode(v).decode("ascii"),
-    type(Path()): str,
-}
-
-
 def _timestamp(value: datetime | time) -> list[object]:
     zone = value.tzinfo
     if zone is None or type(zone) is timezone:
@@ -291,6 +277,20 @@ def _timestamp(value: datetime | time) -> list[object]:
 def _may_hold_tags(data: str | bytes) -> bool:
     """Whether a key may begin with "$"; the plain decoder is several times faster."""
     return b"$" in data or b"\\u" in data if isinstance(data, bytes) else "$" in data or "\\u" in data
+
+
+_CONTAINERS = (str, bytes, int, float, list, tuple, dict, set, frozenset)
+_WRITERS: dict[type, Callable[[Any], object]] = {
+    float: repr,
+    datetime: _timestamp,
+    date: date.isoformat,
+    time: _timestamp,
+    timedelta: lambda v: [v.days, v.seconds, v.microseconds],
+    Decimal: str,
+    uuid.UUID: str,
+    bytes: lambda v: base64.b64encode(v).decode("ascii"),
+    type(Path()): str,
+}
 
 
 # --- tree to value -------------------------------------------------------------------------------
@@ -310,7 +310,7 @@ _READERS: dict[str, Callable[[Any], object]] = {
     "$tuple": tuple,
     "$set": set,
     "$frozenset": frozenset,
-    "$dict": lambda pairs: {key: item for key, item in pairs},
+    "$dict": dict,
     "$float": float,
     "$datetime": _read_datetime,
     "$date": date.fromisoformat,
@@ -352,7 +352,7 @@ def _rebuild(kind: Any, values: dict[str, Any]) -> object:
     fields = {field.name: field for field in dataclasses.fields(kind)}
     strange = values.keys() - fields.keys()
     if strange:
-        raise EncodingError(f"{kind.__qualname__} has no field {min(strange)!r} here; other code wrote the value?")
+        raise EncodingError(f"{kind.__qualname__} has no field {min(strange)!r} here; other code wrote it?")
     made = kind(**{name: value for name, value in values.items() if fields[name].init})
     for name, value in values.items():
         object.__setattr__(made, name, value)  # also when frozen, and whatever __post_init__ made of it

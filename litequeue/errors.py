@@ -44,16 +44,21 @@ class NotAllowed(LiteQueueError):
 class JobFailed(LiteQueueError):
     """The job ended as `failed`; the message carries the remote traceback.
 
-    `job_id`, `reason`, `error_type` and `traceback` tell what happened and where.
+    `job_id`, `reason`, `error_type`, `message` and `traceback` tell what happened and where.
     """
 
     def __init__(self, job_id: int, reason: str, error_type: str, message: str, traceback: str) -> None:
         self.job_id = job_id
         self.reason = reason
         self.error_type = error_type
+        self.message = message
         self.traceback = traceback
         headline = f"job {job_id} failed ({reason}): {error_type}: {message}".rstrip(": ")
         super().__init__(f"{headline}\n\nRemote traceback:\n{traceback}" if traceback else headline)
+
+    def __reduce__(self) -> tuple[type[JobFailed], tuple[object, ...]]:
+        # By default an exception is unpickled from its text alone, which breaks the process pool it passes.
+        return type(self), (self.job_id, self.reason, self.error_type, self.message, self.traceback)
 
 
 class JobCancelled(LiteQueueError):
@@ -63,6 +68,9 @@ class JobCancelled(LiteQueueError):
         self.job_id = job_id
         self.reason = reason
         super().__init__(f"job {job_id} was cancelled ({reason}) and has no result")
+
+    def __reduce__(self) -> tuple[type[JobCancelled], tuple[object, ...]]:
+        return type(self), (self.job_id, self.reason)  # as above
 
 
 class LeaseLost(LiteQueueError):

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import math
+import builtins
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
 from .clock import SECOND, duration
-from .errors import InvalidOption, InvalidTask
+from .errors import InvalidOption
 
 ExceptionTypes = type[BaseException] | str | Sequence[type[BaseException] | str]
 RetryFunction = Callable[[int, BaseException], float | timedelta | None]
 _FOR_EVER = 2**31
+_STEEPEST = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -41,14 +42,14 @@ class Retry:
             raise InvalidOption(f"max_attempts is {attempts!r}; give a whole number from 1, or None for ever")
         if isinstance(self.backoff, bool) or not isinstance(self.backoff, (int, float)):
             raise InvalidOption(f"backoff is {self.backoff!r}; give a number")
-        if not (math.isfinite(self.backoff) and self.backoff >= 1):
-            raise InvalidOption(f"backoff is {self.backoff!r}; give a finite factor of at least 1")
+        if not 1 <= self.backoff <= _STEEPEST:  # NaN is not either
+            raise InvalidOption(f"backoff is {self.backoff!r}; give a factor from 1 to {_STEEPEST}")
         if type(self.jitter) is not bool:
             raise InvalidOption(f"jitter is {self.jitter!r}; give True or False")
         set_field = object.__setattr__  # the documented way to normalise a frozen dataclass
         set_field(self, "base", duration(self.base, "base") / SECOND)
         set_field(self, "max_delay", duration(self.max_delay, "max_delay") / SECOND)
-        set_field(self, "intervals", tuple(duration(i, "intervals") / SECOND for i in self.intervals))
+        set_field(self, "intervals", _intervals(self.intervals))
         set_field(self, "on", _names(self.on, "on"))
         set_field(self, "give_up_on", _names(self.give_up_on, "give_up_on"))
 
@@ -82,7 +83,7 @@ class Retry:
         if self.intervals:
             return float(self.intervals[min(failures, len(self.intervals)) - 1])  # type: ignore[arg-type]
         try:
-            longest = min(self.max_delay, self.base * self.backoff ** (failures - 1))  # type: ignore
+            longest = min(self.max_delay, self.base * self.backoff ** (failures - 1))
         except OverflowError:
             longest = self.max_delay
         return rng.uniform(0, longest) if self.jitter else longest  # type: ignore
@@ -122,17 +123,24 @@ def next_delay(
     return None if seconds is None else duration(seconds, "the delay from the retry function")
 
 
+def _intervals(given: Sequence[float | timedelta]) -> tuple[float, ...]:
+    if isinstance(given, str) or not isinstance(given, Iterable):
+        raise InvalidOption(f"intervals is {given!r}; give the waits one by one, such as [10, 60, 300]")
+    return tuple(duration(wait, "intervals") / SECOND for wait in given)
+
+
 def _names(kinds: ExceptionTypes, option: str) -> tuple[str, ...]:
-    listed = (kinds,) if isinstance(kinds, (str, type)) else tuple(kinds)
+    listed = kinds if isinstance(kinds, Iterable) and not isinstance(kinds, (str, type)) else (kinds,)
     return tuple(_name(kind, option) for kind in listed)
 
 
-def _name(kind: type[BaseException] | str, option: str) -> str:
-    if isinstance(kind, str):
-        return kind if ":" in kind else f"builtins:{kind}"
-    if isinstance(kind, type) and issubclass(kind, BaseException):
-        return exception_name(kind)
-    raise InvalidTask(f"{option} holds {kind!r}; give exception classes, or names such as 'app:MyError'")
+def _name(kind: object, option: str) -> str:
+    known = getattr(builtins, kind, None) if isinstance(kind, str) else kind
+    if isinstance(known, type) and issubclass(known, BaseException):
+        return exception_name(known)
+    if isinstance(kind, str) and ":" in kind:
+        return kind  # the producer need not have the class
+    raise InvalidOption(f"{option} holds {kind!r}; give exception classes, or names such as 'app:MyError'")
 
 
 NO_RETRY = Retry(max_attempts=1)
