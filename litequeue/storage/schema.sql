@@ -40,9 +40,12 @@ CREATE TABLE litequeue_job (
   result       ANY,                         -- NULL with a codec: in litequeue_blob
   result_codec TEXT,
 
-  CHECK (state IN ('scheduled', 'blocked', 'ready', 'running', 'completed', 'failed', 'cancelled')),
+  -- No IN with more than two values where every write comes by: SQLite builds a table for it each time,
+  -- and these two CHECKs alone took about half of the time of a claim, a completion and an insert.
+  CHECK (state = 'scheduled' OR state = 'blocked' OR state = 'ready' OR state = 'running'
+    OR state = 'completed' OR state = 'failed' OR state = 'cancelled'),
   CHECK ((state = 'running') = (worker IS NOT NULL)),
-  CHECK ((state IN ('completed', 'failed', 'cancelled')) = (finished_at IS NOT NULL)),
+  CHECK ((state = 'completed' OR state = 'failed' OR state = 'cancelled') = (finished_at IS NOT NULL)),
   CHECK ((state IN ('failed', 'cancelled')) = (reason IS NOT NULL)),
   CHECK (state <> 'failed' OR reason IN ('error', 'timeout', 'crashed', 'lost', 'rejected')),
   CHECK (state <> 'cancelled' OR reason IN ('cancelled', 'expired', 'parent', 'replaced')),
