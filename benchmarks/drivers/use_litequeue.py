@@ -26,7 +26,7 @@ def enqueue_many(count: int) -> None:
 
 def work() -> None:
     """Run the worker until it is told to stop."""
-    queue.worker(threads=setting("threads", 1), processes=setting("processes", 1)).run()
+    queue.worker(threads=setting("threads", 1), processes=setting("processes", 0)).run()
 
 
 def describe() -> tuple[str, str]:
