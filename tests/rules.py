@@ -13,7 +13,7 @@ from tests.source import Function, Module
 
 # Imports go down this list, never up; a room is a module or a folder of the package.
 FLOORS = (
-    {"errors", "directives", "clock", "retry", "cron", "codec", "job", "options"},
+    {"errors", "directives", "clock", "retry", "cron", "codec", "job", "options", "mold"},
     {"storage"},
     {"context", "tasks", "resolve", "explain", "handle", "queue", "workflow"},
     {"worker"},
@@ -24,7 +24,7 @@ FLOORS = (
 # The one door upwards, by an import inside a function or for annotations: `queue.worker()` makes a worker.
 DOORS = {("queue", "worker")}
 # Rooms that may name `sqlite3.Connection`, and no more of sqlite3: a user hands them one or is handed one.
-NAME_CONNECTIONS = {"options", "context", "queue", "worker.outcome", "worker.transaction"}
+NAME_CONNECTIONS = {"options", "mold", "context", "queue", "worker.outcome", "worker.transaction"}
 # A job's outcome is decided without the store; only the loop settles.
 WITHOUT_STORE = {"worker.execution", "worker.sandbox"}
 
@@ -71,7 +71,7 @@ CONSTANT_MAKERS = re.compile(
     r"frozenset|set|tuple|list|dict|object|type|range|len|max|min|sum|sorted|float|int|str|bytes|zip|enumerate"
     r"|property|staticmethod|classmethod|functools\.partial|operator\.\w+|dataclasses\.field|enum\.auto"
     r"|typing\.(TypeVar|ParamSpec|NewType|cast)|types\.MappingProxyType|collections\.namedtuple"
-    r"|contextvars\.ContextVar|logging\.getLogger|re\.compile|struct\.Struct"
+    r"|contextvars\.ContextVar|logging\.getLogger|re\.compile|struct\.Struct|json\.JSON\w+coder"
     r"|datetime\.(date|time|datetime|timedelta)|decimal\.Decimal|pathlib\.(Path|PurePath)"
 )
 
@@ -163,7 +163,7 @@ def nothing_is_swallowed(module: Module) -> Iterator[str]:
 
 def does_nothing(statement: ast.stmt) -> bool:
     is_constant = isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
-    return is_constant or isinstance(statement, ast.Pass | ast.Continue)
+    return is_constant or isinstance(statement, ast.Pass)
 
 
 def nothing_happens_at_import(module: Module) -> Iterator[str]:
@@ -173,8 +173,8 @@ def nothing_happens_at_import(module: Module) -> Iterator[str]:
 def effects(module: Module, statements: list[ast.stmt]) -> Iterator[str]:
     for each in statements:
         match each:
-            case ast.If(test=ast.Compare(left=ast.Name(id="__name__"))) if module.name == "__main__":
-                pass
+            case ast.If(test=ast.Compare(left=ast.Name(id="__name__"))):
+                pass  # a program's entry does not run when the module is imported
             case ast.If() | ast.ClassDef() | ast.Try():
                 yield from effects(module, inner(each))
             case ast.Assign(value=value) | ast.AnnAssign(value=value):

@@ -86,6 +86,11 @@ class TestArchitecture(unittest.TestCase):
         entries = {line.partition("/")[0] for line in files.splitlines()}
         self.assertEqual({entry for entry in entries if not entry.startswith(".")} - TOP_LEVEL, set())
 
+    def test_every_test_is_found(self) -> None:
+        folders = {file.parent for file in (ROOT / "tests").rglob("test_*.py")}
+        lost = [folder.name for folder in folders if not (folder / "__init__.py").exists()]
+        self.assertEqual(lost, [], "unittest looks only into packages")
+
 
 class TestRules(unittest.TestCase):
     """Each rule finds the lines marked `# bad` in a snippet, and no other."""
@@ -228,6 +233,8 @@ class TestRules(unittest.TestCase):
             if A:
                 D.register()  # bad
             def f(): open('x')
+            if __name__ == '__main__':
+                f()
         """
         self.assert_finds(rules.nothing_happens_at_import, "queue", text)
 
