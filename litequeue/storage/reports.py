@@ -96,8 +96,13 @@ SELECT min(run_at) FROM (
 PAUSED = "SELECT name FROM litequeue_queue WHERE paused_at IS NOT NULL ORDER BY name"
 AHEAD = """
 SELECT count(*) FROM (
-  SELECT 1 FROM litequeue_job WHERE state = 'ready' AND parked = 0 AND queue = :queue
-  AND (priority > :priority OR (priority = :priority AND (run_at, id) < (:run_at, :id))) LIMIT 10001)
+  SELECT 1 FROM litequeue_job
+  WHERE state = 'ready' AND parked = 0 AND queue = :queue AND priority > :priority
+  UNION ALL
+  SELECT 1 FROM litequeue_job
+  WHERE state = 'ready' AND parked = 0 AND queue = :queue AND priority = :priority
+    AND (run_at, id) < (:run_at, :id)
+  LIMIT 10001)
 """
 WORKERS = """
 SELECT id, name, pid, queues, threads, started_at, seen_at, boot, lease_until, lock_inode, stopping,

@@ -66,6 +66,7 @@ PAUSE = """
 INSERT INTO litequeue_queue (name, paused_at) VALUES (:name, :at)
 ON CONFLICT (name) DO UPDATE SET paused_at = excluded.paused_at
 """
+QUEUE_OF = "SELECT queue FROM litequeue_job WHERE id = ?"
 STATE_OF = "SELECT state FROM litequeue_job WHERE id = ?"
 _FINAL = ("completed", "failed", "cancelled")
 Told = Callable[[int], None]
@@ -267,8 +268,7 @@ class Store:
             last = ids[-1]
 
     def _queues_of(self, jobs: Sequence[int]) -> list[str]:
-        query = "SELECT queue FROM litequeue_job WHERE id = ?"
-        rows = [self.database.read(lambda c, id=id: c.execute(query, (id,)).fetchone()) for id in jobs]  # type: ignore[misc]
+        rows = [self.database.read(lambda c, id=id: c.execute(QUEUE_OF, (id,)).fetchone()) for id in jobs]  # type: ignore[misc]
         return [row[0] for row in rows if row]
 
 
