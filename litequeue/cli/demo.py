@@ -28,7 +28,7 @@ from .human import number
 from .progress import Progress
 from .table import Cell, Column, Row, table
 from .terminal import Terminal
-from .text import clean
+from .text import clean, cut, cut_middle
 
 _FILE = "litequeue-demo.db"
 _NOT_OURS = {"site-packages", "dist-packages", "__pycache__"}
@@ -74,7 +74,7 @@ def run_demo(args: argparse.Namespace, terminal: Terminal) -> int:
     with making(name, terminal.clock) as queue:
         enqueue(terminal, queue, library, files)
         whole = work(terminal, queue.desk, name, processes)
-        tell(terminal, queue.desk, library, name)
+        tell(terminal, queue.desk, name)
     return DONE if whole else NO
 
 
@@ -115,7 +115,7 @@ def enqueue(terminal: Terminal, queue: Queue, library: Path, files: list[Path]) 
     options = checked({"retry": 1})  # what does not parse today will not tomorrow
     task = make_task(demo_tasks.survey, task_name(demo_tasks.survey), queue, options)
     began = terminal.clock.monotonic()
-    queue.enqueue_many([task.call(str(file)) for file in files])
+    queue.enqueue_many([task.call(file.relative_to(library).as_posix()) for file in files])
     took = (terminal.clock.monotonic() - began) / SECOND
     terminal.say(
         f"Enqueued {number(len(files), 'job')} in {clean(queue.path)}, in one transaction of {took:.2f} s"
@@ -186,7 +186,7 @@ def last_words(complaints: IO[bytes]) -> str:
 # --- after ---------------------------------------------------------------------------------------
 
 
-def tell(terminal: Terminal, desk: Desk, library: Path, name: str) -> None:
+def tell(terminal: Terminal, desk: Desk, name: str) -> None:
     """The totals, what failed, and what to try next."""
     completed = desk.reports.jobs(Filter(state=State.COMPLETED), limit=1_000_000)
     failed = desk.reports.jobs(Filter(state=State.FAILED), limit=1_000_000)[::-1]
@@ -196,7 +196,7 @@ def tell(terminal: Terminal, desk: Desk, library: Path, name: str) -> None:
     if failed:
         jobs = "its job" if len(failed) == 1 else "their jobs"
         terminal.say(f"\n{number(len(failed), 'file')} did not parse, so {jobs} failed:\n")
-        for line in failures(terminal, desk, library, failed):
+        for line in failures(terminal, desk, failed):
             terminal.say(line)
     terminal.say(f"\n{clean(name)} keeps all of it. Try next:")
     shown = [*failed, *completed][:1]
@@ -216,16 +216,16 @@ def totals(terminal: Terminal, desk: Desk, completed: list[Snapshot], failed: in
     return table(terminal, columns, rows)
 
 
-def failures(terminal: Terminal, desk: Desk, library: Path, failed: list[Snapshot]) -> Iterator[str]:
+def failures(terminal: Terminal, desk: Desk, failed: list[Snapshot]) -> Iterator[str]:
     """The jobs that failed, the file of each, and its error."""
     rows: list[Row] = []
     for job in failed[:_SHOWN]:
-        path = Path(parsed(desk.reports.payload(job.id)[0])[0][0])
+        [path], _ = parsed(desk.reports.payload(job.id)[0])
         attempts = desk.reports.failures(job.id)
         error = f"{attempts[-1].type}: {attempts[-1].message}" if attempts else str(job.message)
-        rows.append([str(job.id), str(path.relative_to(library)), error])
+        rows.append([str(job.id), path, error])
     yield from table(
-        terminal, [Column("job", right=True), Column("file"), Column("error", flexible=True)], rows
+        terminal, [Column("job", right=True), Column("file", cut=cut_middle), Column("error", cut=cut)], rows
     )
     if len(failed) > _SHOWN:
         yield f"and {len(failed) - _SHOWN:,} more"

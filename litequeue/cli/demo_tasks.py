@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import ast
+import sysconfig
 import warnings
 from pathlib import Path
 
 
 def survey(path: str) -> dict[str, int]:
-    """Parse one source file and count what is in it. Raises `SyntaxError` for a file that does not parse."""
-    source = Path(path).read_bytes()
+    """Parse one file of the standard library and count what is in it.
+
+    Raises `SyntaxError` for a file that does not parse.
+    """
+    source = Path(sysconfig.get_path("stdlib"), path).read_bytes()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of old escapes and the like, which are not what is counted
         tree = ast.parse(source, filename=path)

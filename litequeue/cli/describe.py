@@ -18,6 +18,7 @@ COLORS: dict[State, str | None] = {
     State.FAILED: "red",
     State.CANCELLED: "yellow",
 }
+NO_ARGUMENTS = "none"
 
 
 def tags_of(job: Snapshot) -> list[str]:
@@ -116,7 +117,7 @@ def call_of(body: str | bytes, codec: str) -> tuple[str, Any, Any]:
         case [list(args), dict(kwargs)]:
             given = [json.dumps(arg, ensure_ascii=False) for arg in args]
             given += [f"{name}={json.dumps(arg, ensure_ascii=False)}" for name, arg in kwargs.items()]
-            return ", ".join(given) or "none", args, kwargs
+            return ", ".join(given) or NO_ARGUMENTS, args, kwargs
     return text, None, None
 
 

@@ -21,14 +21,28 @@ from .arguments import (
     job_id,
     say_json,
 )
-from .describe import COLORS, as_json, call_of, encoded, moment_of, note_of, options_of, progress_of, tags_of
+from .describe import (
+    COLORS,
+    NO_ARGUMENTS,
+    as_json,
+    call_of,
+    encoded,
+    moment_of,
+    note_of,
+    options_of,
+    progress_of,
+    tags_of,
+)
 from .files import reading
 from .human import iso, number, stamp, when
 from .table import Cell, Column, Row, only_used, table
 from .terminal import Terminal
-from .text import clean, clean_lines
+from .text import clean, clean_lines, cut, cut_middle
 
 _PAGE = 20
+_CALL = 60
+_LONGEST = 10_000
+_OPTIONAL = {"arguments", "priority", "attempt", "tags", "note"}
 
 
 def add(commands: Any) -> None:
@@ -68,11 +82,12 @@ def run_list(args: argparse.Namespace, terminal: Terminal) -> int:
     after = None if args.after is None else job_id(args.after)
     with reading(args.file, terminal.clock) as desk:
         jobs = desk.reports.jobs(chosen_filter(args, terminal), args.limit + 1, after)
-    more, jobs = len(jobs) > args.limit, jobs[: args.limit]
+        more, jobs = len(jobs) > args.limit, jobs[: args.limit]
+        calls = [] if args.json else [call_in_short(desk, job.id) for job in jobs]
     if args.json:
         say_json(terminal, [as_json(job) for job in jobs])
     elif jobs:
-        show_list(terminal, jobs)
+        show_list(terminal, jobs, calls)
     else:
         terminal.say("no job matches")
     if more and not args.json:
@@ -80,38 +95,46 @@ def run_list(args: argparse.Namespace, terminal: Terminal) -> int:
     return DONE if jobs else NO
 
 
-def show_list(terminal: Terminal, jobs: list[Snapshot]) -> None:
+def show_list(terminal: Terminal, jobs: list[Snapshot], calls: list[str]) -> None:
     """A table of jobs."""
     columns = [
         Column("id", right=True),
         Column("state"),
-        Column("task", flexible=True),
-        Column("queue", flexible=True),
+        Column("task", cut=cut_middle),
+        Column("arguments", cut=cut_middle),
+        Column("queue", cut=cut),
         Column("priority", right=True),
         Column("attempt", right=True),
         Column("when"),
-        Column("tags", flexible=True),
-        Column("note", flexible=True),
+        Column("tags", cut=cut),
+        Column("note", cut=cut),
     ]
     now = terminal.clock.now()
-    shown = only_used(columns, [job_row(job, now) for job in jobs], {"priority", "tags", "note"})
-    for line in table(terminal, *shown):
+    rows = [job_row(job, call, now) for job, call in zip(jobs, calls, strict=True)]
+    for line in table(terminal, *only_used(columns, rows, _OPTIONAL)):
         terminal.say(line)
 
 
-def job_row(job: Snapshot, now: int) -> Row:
-    """One line of the table."""
+def job_row(job: Snapshot, call: str, now: int) -> Row:
+    """One line of the table; a first attempt goes without saying."""
     return [
         str(job.id),
         Cell(str(job.state), COLORS[job.state]),
         job.task,
+        call,
         job.queue,
         str(job.priority),
-        str(job.attempt),
+        str(job.attempt) if job.attempt > 1 else "",
         moment_of(job, now),
         ", ".join(tags_of(job)),
         note_of(job),
     ]
+
+
+def call_in_short(desk: Desk, id: int) -> str:
+    """The arguments of a job, as far as they fit a column."""
+    text = call_of(*desk.reports.payload(id))[0]
+    return "" if text == NO_ARGUMENTS else cut_middle(clean(text[:_LONGEST]), _CALL)
 
 
 # --- show ----------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from .files import reading
 from .human import iso, number, seconds, span, when
 from .table import Cell, Column, Row, only_used, table
 from .terminal import Terminal
-from .text import clean
+from .text import clean, cut
 
 _CLEAR = "\x1b[H\x1b[2J"
 _RARE = {"scheduled", "blocked", "cancelled", ""}
@@ -42,16 +42,17 @@ def run_info(args: argparse.Namespace, terminal: Terminal) -> int:
     """Show the queues once, or until Ctrl-C."""
     pause = seconds(args.every)
     with reading(args.file, terminal.clock) as desk:
-        show_info(args, terminal, desk)
+        if not args.watch:
+            show_info(args, terminal, desk)
+            return DONE
         try:
-            while args.watch:
-                terminal.clock.sleep(pause)
+            while True:
                 if terminal.width is not None and not args.json:
                     print(_CLEAR, end="", file=terminal.out)
                 show_info(args, terminal, desk)
+                terminal.clock.sleep(pause)
         except KeyboardInterrupt:
             return DONE  # that is how one ends it
-    return DONE
 
 
 def show_info(args: argparse.Namespace, terminal: Terminal, desk: Desk) -> None:
@@ -83,7 +84,7 @@ def show_queues(terminal: Terminal, file: str, queues: list[dict[str, Any]], ali
     if not queues:
         return
     columns = [
-        Column("queue", flexible=True),
+        Column("queue", cut=cut),
         *(Column(str(state), right=True) for state in State),
         Column("waiting", right=True),
         Column(""),
@@ -126,11 +127,11 @@ def show_workers(terminal: Terminal, found: list[tuple[WorkerInfo, bool]]) -> No
     columns = [
         Column("id", right=True),
         Column("state"),
-        Column("name", flexible=True),
+        Column("name", cut=cut),
         Column("process", right=True),
         Column("threads", right=True),
         Column("running", right=True),
-        Column("queues", flexible=True),
+        Column("queues", cut=cut),
         Column("started"),
         Column("seen"),
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from types import TracebackType
 
+from ..clock import SECOND
 from .human import span
 from .terminal import Terminal
 from .text import cut
@@ -33,13 +34,15 @@ class Progress:
             print(_ERASE + line, end="", file=self._terminal.err, flush=True)
 
     def _line(self, done: int, note: str) -> str:
-        took = span(self._terminal.clock.monotonic() - self._began)
-        tail = f", {note}" if note else ""
-        if not self._total:
-            return f"{self._title} {done:,}, {took}{tail}"
-        filled = min(_BAR, _BAR * done // self._total)
-        bar = "#" * filled + "." * (_BAR - filled)
-        return f"{self._title} [{bar}] {done:,} of {self._total:,}, {took}{tail}"
+        took = self._terminal.clock.monotonic() - self._began
+        parts = [f"{done:,} of {self._total:,}" if self._total else f"{done:,}", note]
+        bar = ""
+        if self._total:
+            filled = min(_BAR, _BAR * done // self._total)
+            bar = f" [{'#' * filled}{'.' * (_BAR - filled)}]"
+            if done and took >= SECOND:
+                parts.append(f"{span(max(SECOND, took * (self._total - done) // done))} left")
+        return f"{self._title}{bar} {', '.join(filter(None, parts))}"
 
     def __enter__(self) -> Progress:
         return self

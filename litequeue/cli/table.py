@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from .terminal import Terminal
-from .text import clean, cut, pad, width
+from .text import clean, pad, width
 
 GAP = "  "
 _NARROWEST = 8
@@ -14,11 +14,11 @@ _NARROWEST = 8
 
 @dataclass(frozen=True)
 class Column:
-    """One column: its heading, which side it leans to, and whether it may be cut."""
+    """One column: its heading, which side it leans to, and what cuts it when the line is too long."""
 
     heading: str
     right: bool = False
-    flexible: bool = False
+    cut: Callable[[str, int], str] | None = None
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def _cell(value: Cell | str) -> Cell:
 
 
 def _fitted(columns: Sequence[Column], rows: Sequence[Sequence[Cell]], limit: int | None) -> list[int]:
-    """The widths of the columns; the widest flexible one gives way until the line fits."""
+    """The widths of the columns; the widest that can be cut gives way until the line fits."""
     widths = [
         max([width(column.heading), *(width(row[n].text) for row in rows)])
         for n, column in enumerate(columns)
@@ -68,7 +68,7 @@ def _fitted(columns: Sequence[Column], rows: Sequence[Sequence[Cell]], limit: in
         return widths
     too_much = sum(widths) + len(GAP) * (len(widths) - 1) - limit
     while too_much > 0:
-        soft = [n for n, column in enumerate(columns) if column.flexible and widths[n] > _NARROWEST]
+        soft = [n for n, column in enumerate(columns) if column.cut and widths[n] > _NARROWEST]
         if not soft:
             break
         widths[max(soft, key=lambda n: widths[n])] -= 1
@@ -79,7 +79,7 @@ def _fitted(columns: Sequence[Column], rows: Sequence[Sequence[Cell]], limit: in
 def _line(terminal: Terminal, columns: Sequence[Column], widths: Sequence[int], row: Sequence[Cell]) -> str:
     parts = []
     for column, columns_wide, cell in zip(columns, widths, row, strict=True):
-        text = cut(cell.text, columns_wide)
+        text = column.cut(cell.text, columns_wide) if column.cut else cell.text
         padded = pad(text, columns_wide, right=column.right)
         parts.append(padded.replace(text, terminal.paint(text, cell.color), 1) if text else padded)
     return GAP.join(parts).rstrip()

@@ -51,20 +51,36 @@ def _columns(character: str) -> int:
 
 
 def cut(text: str, columns: int) -> str:
-    """The text within so many columns, with an ellipsis where something is missing.
+    """The text within so many columns, with an ellipsis where its end is missing.
 
     >>> cut("litequeue", 5)
     'lite…'
     """
     if width(text) <= columns:
         return text
-    kept, used = "", 0
-    for character in text:
+    return f"{_within(text, columns - 1)}…"
+
+
+def cut_middle(text: str, columns: int) -> str:
+    """The text within so many columns, beginning and end kept: paths and names differ at their ends.
+
+    >>> cut_middle("package.module:function", 15)
+    'package…unction'
+    """
+    if width(text) <= columns:
+        return text
+    head = _within(text, (columns - 1) // 2)
+    tail = _within(text[::-1], columns - 1 - width(head))[::-1]
+    return f"{head}…{tail}"
+
+
+def _within(text: str, columns: int) -> str:
+    used = 0
+    for place, character in enumerate(text):
         used += _columns(character)
-        if used > columns - 1:
-            break
-        kept += character
-    return f"{kept}…"
+        if used > columns:
+            return text[:place]
+    return text
 
 
 def pad(text: str, columns: int, *, right: bool = False) -> str:

@@ -52,7 +52,7 @@ class TestById(CommandCase):
     def test_refuses_what_is_no_id_before_it_changes_any(self) -> None:
         self.open()
         self.enqueue()
-        for text in ("x", "0", "1.5", "9" * 30, "١"):
+        for text in ("x", "0", "1.5", "9" * 30, "\N{FULLWIDTH DIGIT ONE}"):
             self.assert_refused(["delete", self.file, "1", text], f"{text!r} is not the id of a job")
         self.assertEqual(self.reports.job(1).state, State.READY)
 

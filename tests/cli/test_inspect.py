@@ -14,7 +14,7 @@ class TestList(CommandCase):
         """A job in every state but `blocked`, newest last, a minute apart."""
         self.open()
         worker = self.sign_on()
-        self.enqueue(tags='["web"]')
+        self.enqueue(tags='["web"]', payload='[["https://x"],{"deep":1}]')
         self.fail_next(worker)
         self.enqueue(priority=7)
         self.complete_next(worker)
@@ -24,7 +24,7 @@ class TestList(CommandCase):
         self.enqueue(run_at=NOON + HOUR)
         self.enqueue()
         lease = self.claim(worker).lease
-        self.store.note(Note(lease, progress=0.4, progress_text="of the pages"))
+        self.store.note(Note(lease, progress=0.4, progress_text="done"))
         self.clock.pass_time(MINUTE)
         self.enqueue()
 
@@ -33,13 +33,25 @@ class TestList(CommandCase):
         self.assert_prints(
             ["list", self.file],
             """
-            id  state      task       queue    priority  attempt  when        tags  note
-             6  ready      app:fetch  default         0        0  now
-             5  running    app:fetch  default         0        1  since 60 s        40% of the pages
-             4  scheduled  app:fetch  default         0        0  in 58 min
-             3  cancelled  app:mail   mail            0        0  2 min ago         not wanted
-             2  completed  app:fetch  default         7        1  2 min ago
-             1  failed     app:fetch  default         0        1  2 min ago   web   error: no route
+            id  state      task       arguments            queue    priority  when        tags  note
+             6  ready      app:fetch                       default         0  now
+             5  running    app:fetch                       default         0  since 60 s        40% done
+             4  scheduled  app:fetch                       default         0  in 58 min
+             3  cancelled  app:mail                        mail            0  2 min ago         not wanted
+             2  completed  app:fetch                       default         7  2 min ago
+             1  failed     app:fetch  "https://x", deep=1  default         0  2 min ago   web   error: no route
+            """,
+        )
+
+    def test_leaves_out_columns_in_which_nothing_is_said(self) -> None:
+        self.open()
+        self.enqueue()
+        self.fail_next(self.sign_on(), retry_at=NOON + MINUTE)
+        self.assert_prints(
+            ["list", self.file],
+            """
+            id  state      task       queue    when     note
+             1  scheduled  app:fetch  default  in 60 s  failed once
             """,
         )
 

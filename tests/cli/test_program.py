@@ -11,9 +11,12 @@ from litequeue.cli.human import seconds, span, when
 from litequeue.clock import SECOND
 from litequeue.errors import InvalidOption
 from tests.cli.case import CommandCase
-from tests.repository import ROOT, run_python
+from tests.repository import CHECKOUT, ROOT, run, run_python
 
-COMMANDS = "worker info list show explain enqueue cancel retry delete pause resume workers prune demo".split()
+COMMANDS = {
+    *("worker", "info", "list", "show", "explain", "enqueue", "cancel", "retry"),
+    *("delete", "pause", "resume", "workers", "prune", "demo"),
+}
 
 
 class TestProgram(CommandCase):
@@ -96,8 +99,9 @@ class TestProcess(CommandCase):
     def test_output_in_a_narrow_encoding(self) -> None:
         self.open()
         self.enqueue("app:süß")
-        program = "import sys; sys.stdout.reconfigure(encoding='ascii'); from litequeue.__main__ import main; main(sys.argv[1:])"
-        ended = run_python(["-c", program, "list", self.file], self.place)
+        environment = {**CHECKOUT, "PYTHONIOENCODING": "ascii"}
+        command = [sys.executable, "-m", "litequeue", "list", self.file]
+        ended = run(command, self.place, environment=environment)
         self.assertIn("app:s\\xfc\\xdf", ended.stdout)
 
     def test_it_imports_no_application(self) -> None:
@@ -136,6 +140,6 @@ class TestHuman(CommandCase):
     def test_lengths_of_time(self) -> None:
         typed = {"0": 0, "90": 90, "1.5 h": 5400, "2d": 172800, "1W": 604800, "3min": 180, "250s": 250}
         self.assertEqual({text: seconds(text) for text in typed}, typed)
-        for text in ("", "soon", "-1", "1y", "1h30", "nan", "inf", "1e9", "１"):
+        for text in ("", "soon", "-1", "1y", "1h30", "nan", "inf", "1e9", "\N{FULLWIDTH DIGIT ONE}"):
             with self.subTest(text), self.assertRaises(InvalidOption):
                 seconds(text)
