@@ -160,9 +160,9 @@ class Want:
     """What a worker would take from one queue, counted together with the wants before it.
 
     The first `start` of at most `limit` jobs begin at once, the others wait in the worker; of tasks in
-    `coroutines` it takes `slots` more. Tasks in `known` can be run (None: any can), those in `refused` can not,
-    of others only the names come back. Parked jobs of tasks in `revive` stand in line again. Only tasks in `quick`
-    (None: all) may wait.
+    `coroutines` it takes `slots` more. Tasks in `known` can be run (None: any can), those in `refused` can
+    not, of others only the names come back. Parked jobs of tasks in `revive` stand in line again. Only tasks
+    in `quick` (None: all) may wait.
     """
 
     queue: str
@@ -187,10 +187,11 @@ class Start:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What one claim brought: jobs, and the tasks it met but could not judge."""
+    """What one claim brought: jobs, the tasks it met but could not judge, and how many jobs it parked."""
 
     jobs: tuple[Claimed, ...] = ()
     unknown: frozenset[str] = frozenset()
+    parked: int = 0
 
 
 @dataclass(frozen=True, slots=True)

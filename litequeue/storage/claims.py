@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from sqlite3 import Connection
 from typing import Any
 
@@ -59,17 +59,25 @@ WHERE expires_at IS NOT NULL AND state IN ('scheduled', 'blocked', 'ready')
 """
 
 
+@dataclass(slots=True)
+class _Met:
+    """What stood in the way of a claim."""
+
+    unknown: set[str] = field(default_factory=set)
+    parked: int = 0
+
+
 def claim(connection: Connection, worker: int, wants: Iterable[Want], now: int) -> Claim:
     """Give a worker what it wants, queue by queue in the order of its wants."""
     jobs: list[Claimed] = []
-    unknown: set[str] = set()
+    met = _Met()
     connection.execute(EXPIRE, {"now": now, "limit": CHUNK})
     for want in wants:
         promote(connection, want.queue, now)
         left = _left(want, jobs)
         if left.limit + left.slots > 0 and connection.execute(IS_PAUSED, (want.queue,)).fetchone() is None:
-            jobs += _claim_from(connection, worker, left, now, unknown)
-    return Claim(tuple(jobs), frozenset(unknown))
+            jobs += _claim_from(connection, worker, left, now, met)
+    return Claim(tuple(jobs), frozenset(met.unknown), met.parked)
 
 
 def is_signed_on(connection: Connection, worker: int) -> bool:
@@ -131,17 +139,17 @@ def _is_past(instant: int | None, now: int) -> bool:
 
 
 def _claim_from(
-    connection: Connection, worker: int, want: Want, now: int, unknown: set[str]
+    connection: Connection, worker: int, want: Want, now: int, met: _Met
 ) -> list[Claimed]:
     for task in want.revive:
         connection.execute(REVIVE, (want.queue, task, want.limit + want.slots))
-    rows = _candidates(connection, want, now, unknown)
+    rows = _candidates(connection, want, now, met)
     taken = [_claimed(connection, want.queue, row, started=started) for row, started in rows]
     connection.executemany(CLAIM, [(worker, now if job.started else None, job.lease.job) for job in taken])
     return taken
 
 
-def _candidates(connection: Connection, want: Want, now: int, unknown: set[str]) -> list[tuple[Row, bool]]:
+def _candidates(connection: Connection, want: Want, now: int, met: _Met) -> list[tuple[Row, bool]]:
     """The rows to take, and whether each starts at once.
 
     When nothing in the first rows can be taken a second look goes deeper, to a bound. What stands in the way
@@ -154,8 +162,10 @@ def _candidates(connection: Connection, want: Want, now: int, unknown: set[str])
         late = [(now, row[0]) for row in rows if _is_past(row[13], now)]
         connection.executemany(TOO_LATE, late)
         rows_in_time = [row for row in rows if not _is_past(row[13], now)]
-        connection.executemany(PARK, [(row[0],) for row in rows_in_time if row[1] in want.refused])
-        unknown.update(row[1] for row in rows_in_time if not _is_judged(row[1], want))
+        refused = [(row[0],) for row in rows_in_time if row[1] in want.refused]
+        connection.executemany(PARK, refused)
+        met.parked += len(refused)
+        met.unknown.update(row[1] for row in rows_in_time if not _is_judged(row[1], want))
         chosen = _choose(rows_in_time, want)
         if chosen or len(rows) < size:
             break

@@ -76,7 +76,9 @@ class _Drain:
             return asyncio.run(self._execution.run_async(assignment))
         return self._execution.run(assignment)
 
-    def _through(self, transaction: TaskTransaction | NoTransaction, outcome: Outcome, note: Note | None) -> bool:
+    def _through(
+        self, transaction: TaskTransaction | NoTransaction, outcome: Outcome, note: Note | None
+    ) -> bool:
         settlement = outcome.settlement
         if not isinstance(transaction, TaskTransaction) or not transaction.is_open:
             return False

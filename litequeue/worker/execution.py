@@ -27,7 +27,9 @@ MESSAGE_LIMIT = 2_000
 class Execution:
     """Runs attempts and says what came of each; time, chance and limits are given to it."""
 
-    def __init__(self, clock: Clock, limits: Limits, max_payload: int, rng: random.Random | None = None) -> None:
+    def __init__(
+        self, clock: Clock, limits: Limits, max_payload: int, rng: random.Random | None = None
+    ) -> None:
         self._clock = clock
         self._limits = limits
         self._max_payload = max_payload
@@ -101,7 +103,7 @@ class Execution:
         return Complete(lease, body, codec.name)
 
     def failed(self, assignment: Assignment, error: BaseException) -> Settlement:
-        """The settlement for a task that raised: a directive, a time-out, or a failure with or without a retry."""
+        """The settlement for a task that raised: a directive, a time-out, or a failure."""
         lease, now = assignment.claimed.lease, self._clock.now()
         match error:
             case Snooze():
@@ -124,7 +126,9 @@ class Execution:
         """The settlement for a task that ignores its time limit."""
         message = f"over its time limit of {_limit(assignment)} s, and does not end"
         failure = Failure("timeout", "TaskTimeout", message, f"The thread is still at:\n{stack}")
-        return Fail(assignment.claimed.lease, failure, self._retry_at(assignment, TimeoutError(), self._clock.now()))
+        return Fail(
+            assignment.claimed.lease, failure, self._retry_at(assignment, TimeoutError(), self._clock.now())
+        )
 
     def _retry_at(self, assignment: Assignment, error: BaseException, now: int) -> int | None:
         delay = self._delay(assignment, error)
@@ -146,7 +150,9 @@ class Execution:
         try:
             return next_delay(assignment.policy.retry, assignment.claimed.failures + 1, error, self._rng)
         except Exception as fault:  # a retry function is the user's code too
-            assignment.mailbox.put_line(self._clock.now(), f"the retry function raised {fault!r}; no more tries")
+            assignment.mailbox.put_line(
+                self._clock.now(), f"the retry function raised {fault!r}; no more tries"
+            )
             return None
 
 
@@ -155,7 +161,12 @@ PLAIN = Policy(retry=NO_RETRY, timeout=None, isolate=False, early=False, max_cra
 
 def policy_of(claimed: Claimed, task: Task[..., Any]) -> Policy:
     """How to run the job: what its row says, else what its task says now."""
-    if claimed.options is None and claimed.ack is None and claimed.max_crashes is None and task.options is NO_OPTIONS:
+    if (
+        claimed.options is None
+        and claimed.ack is None
+        and claimed.max_crashes is None
+        and task.options is NO_OPTIONS
+    ):
         return PLAIN
     options = stored_options(claimed.options).over(task.options)
     return Policy(

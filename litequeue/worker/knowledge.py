@@ -44,7 +44,9 @@ class Knowledge:
         """The task of a name that was found good."""
         return self._tasks[name]
 
-    def want(self, queue: str, start: int, limit: int, slots: int, quick: frozenset[str] | None = None) -> Want:
+    def want(
+        self, queue: str, start: int, limit: int, slots: int, quick: frozenset[str] | None = None
+    ) -> Want:
         """What to ask of a queue, given so much room."""
         return Want(
             queue,

@@ -36,7 +36,9 @@ class Limits:
     `on_stuck` is told of an attempt that did not end within `patience` after its limit, with its stack.
     """
 
-    def __init__(self, clock: Clock, on_stuck: Callable[[Assignment, int, str], None], patience: int = PATIENCE) -> None:
+    def __init__(
+        self, clock: Clock, on_stuck: Callable[[Assignment, int, str], None], patience: int = PATIENCE
+    ) -> None:
         self._clock = clock
         self._on_stuck = on_stuck
         self._patience = patience

@@ -26,7 +26,9 @@ def settled(outcome: Outcome, *, accepted: bool) -> None:
         return
     lease, task = outcome.settlement.lease, outcome.assignment.task.name
     if not accepted:
-        log.warning("lease lost job=%d task=%s attempt=%d: nothing was written", lease.job, task, lease.attempt)
+        log.warning(
+            "lease lost job=%d task=%s attempt=%d: nothing was written", lease.job, task, lease.attempt
+        )
         return
     verb = type(outcome.settlement).__name__.lower()
     seconds = outcome.duration / SECOND
@@ -35,9 +37,13 @@ def settled(outcome: Outcome, *, accepted: bool) -> None:
             then = "for good" if retry_at is None else "and is tried again"
             level = logging.ERROR if retry_at is None else logging.WARNING
             words = f"{failure.type}: {failure.message}"
-            log.log(level, "fail job=%d task=%s attempt=%d %s: %r", lease.job, task, lease.attempt, then, words)
+            log.log(
+                level, "fail job=%d task=%s attempt=%d %s: %r", lease.job, task, lease.attempt, then, words
+            )
         case _:
-            log.info("%s job=%d task=%s attempt=%d seconds=%.3f", verb, lease.job, task, lease.attempt, seconds)
+            log.info(
+                "%s job=%d task=%s attempt=%d seconds=%.3f", verb, lease.job, task, lease.attempt, seconds
+            )
 
 
 class JsonFormatter(logging.Formatter):

@@ -9,7 +9,7 @@ from sqlite3 import Connection
 from typing import Any, Protocol
 
 from ..context import Mailbox, RunningJob
-from ..job import Claimed, Settlement
+from ..job import Claimed, Lease, Note, Settlement
 from ..retry import Retry, RetryFunction
 from ..tasks import Task
 
@@ -52,12 +52,26 @@ class Assignment:
     mailbox: Mailbox
     transaction: LentTransaction | None
 
+    @property
+    def lease(self) -> Lease:
+        """The right to settle it."""
+        return self.claimed.lease
+
+    @property
+    def is_coroutine(self) -> bool:
+        """Whether it runs on the event loop, and not on a thread."""
+        return self.task.is_async and not self.policy.isolate
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How an attempt ended, and how long it took in microseconds; `settled` if that is written already."""
+    """How an attempt ended, what it noted last, and how long it took in microseconds.
+
+    `settled` if all that is written already.
+    """
 
     assignment: Assignment
     settlement: Settlement
     duration: int = 0
+    note: Note | None = None
     settled: bool = False

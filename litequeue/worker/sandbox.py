@@ -84,7 +84,9 @@ class Sandboxes:
             child.send({"claimed": assignment.claimed, "place": place})
             return self._follow(child, assignment, deadline)
         except (EOFError, OSError):
-            return Crash(lease, Failure("crashed", "ProcessDied", f"the isolated process {child.last_words()}"))
+            return Crash(
+                lease, Failure("crashed", "ProcessDied", f"the isolated process {child.last_words()}")
+            )
 
     def _follow(self, child: Child, assignment: Assignment, deadline: int | None) -> Settlement:
         """Listen to the child until it is done, or its time is over."""

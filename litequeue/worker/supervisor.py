@@ -58,7 +58,13 @@ class Member:
         self.pipe, theirs = Pipe()
         environment = {**os.environ, "LITEQUEUE_CHILD": "1"}
         environment["PYTHONPATH"] = os.pathsep.join(place or os.getcwd() for place in sys.path)
-        command = [sys.executable, "-m", "litequeue.worker.process", str(theirs.fileno()), crew.setting(share)]
+        command = [
+            sys.executable,
+            "-m",
+            "litequeue.worker.process",
+            str(theirs.fileno()),
+            crew.setting(share),
+        ]
         self.process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
@@ -148,7 +154,9 @@ class Supervisor:
             self._give_up(f"a worker process could not start (exit code {code}); its own message is above")
             return
         else:
-            log.error("process %d of the worker died (%s); starting another", member.process.pid, _ending(code))
+            log.error(
+                "process %d of the worker died (%s); starting another", member.process.pid, _ending(code)
+            )
             if self._is_crash_loop():
                 self._give_up(
                     f"{len(self._deaths)} worker processes died within {_WINDOW // SECOND} s, the last one "

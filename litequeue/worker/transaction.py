@@ -78,8 +78,8 @@ class NoTransaction:
     def __call__(self) -> AbstractContextManager[Connection]:
         """Refuse, with the reason."""
         raise LiteQueueError(
-            "current_job().transaction() is not there in an `async def` task: while it awaits, every other task "
-            "of the event loop that writes would wait for it for ever; use a plain function"
+            "current_job().transaction() is not there in an `async def` task: while it awaits, every other "
+            "task of the event loop that writes would wait for it for ever; use a plain function"
         )
 
     def leave(self) -> None:

@@ -21,10 +21,15 @@ _TIME_TO_START = 60.0
 
 
 class Worker:
-    """Runs the jobs of a queue. `with` runs it in the background and leaves signals alone; `run()` runs it here."""
+    """Runs the jobs of a queue: with `with` in the background, leaving signals alone, or here with `run()`."""
 
     def __init__(
-        self, queue: Queue, options: WorkerOptions, *, apps: Sequence[str] | None = None, log: str | None = None
+        self,
+        queue: Queue,
+        options: WorkerOptions,
+        *,
+        apps: Sequence[str] | None = None,
+        log: str | None = None,
     ) -> None:
         self._queue = queue
         self._options = options
@@ -37,8 +42,8 @@ class Worker:
     def run(self) -> None:
         """Work here until stopped by SIGTERM or SIGINT, or until a burst or `max_jobs` is over.
 
-        A first signal lets running jobs finish for the grace time, a second one gives them back at once. Raises
-        `WorkerError` when worker processes can not start or die again and again, or when threads are stuck.
+        A first signal lets running jobs finish for the grace time, a second one gives them back at once.
+        Raises `WorkerError` when processes can not start or die again and again, or when threads are stuck.
         """
         self._running = running = self._make()
         stop = running.stop_from_signal if isinstance(running, Loop) else running.stop
@@ -51,7 +56,7 @@ class Worker:
             )
 
     def stop(self) -> None:
-        """Stop claiming, and let running jobs finish for the grace time; a second call gives them back now."""
+        """Stop claiming, and let jobs finish for the grace time; a second call gives them back now."""
         if self._running is not None:
             self._running.stop()
 
@@ -67,7 +72,7 @@ class Worker:
         return self
 
     def join(self, timeout: float | None = None) -> bool:
-        """Wait, at most `timeout` seconds, until the worker has ended; whether it has. Raises what ended it."""
+        """Wait until the worker has ended, at most `timeout` seconds; whether it has. Raises its error."""
         if self._thread is None:
             return True
         self._thread.join(timeout)
@@ -79,7 +84,9 @@ class Worker:
     def __enter__(self) -> Worker:
         return self.start()
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
         self.stop()
         self.join()
 
@@ -109,7 +116,9 @@ class Worker:
     def _crew(self) -> Crew:
         queue = self._queue
         if queue.desk.database.in_memory:
-            raise WorkerError("a queue in memory can not be shared by processes; give it a file, or use threads")
+            raise WorkerError(
+                "a queue in memory can not be shared by processes; give it a file, or use threads"
+            )
         return Crew(
             path=queue.path,
             name=queue.name,

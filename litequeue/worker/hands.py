@@ -1,0 +1,220 @@
+"""The hands of a worker: threads, coroutines and child processes at work on what the loop claimed."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+
+from ..context import Mailbox
+from ..errors import DatabaseError, LeaseLost
+from ..handle import Desk
+from ..job import Claimed, Complete, Fail, Lease, Start
+from ..tasks import Task
+from . import logs
+from .coroutines import Coroutines
+from .execution import Execution
+from .limits import Limits
+from .outcome import Assignment, Outcome
+from .sandbox import Sandboxes
+from .settings import WorkerOptions
+from .slots import Slots
+from .transaction import TaskTransaction, transaction_for
+
+log = logging.getLogger("litequeue")
+
+
+class Hands:
+    """All that runs or waits to run in this worker; `ring` wakes the loop when something has ended.
+
+    `on_stuck` is called when so many threads are stuck that the process had better be replaced.
+    """
+
+    def __init__(
+        self,
+        desk: Desk,
+        options: WorkerOptions,
+        max_payload: int,
+        ring: Callable[[], None],
+        on_stuck: Callable[[], None],
+    ) -> None:
+        self._desk = desk
+        self._options = options
+        self._ring = ring
+        self._report_stuck = on_stuck
+        self._limits = Limits(desk.clock, self._on_stuck)
+        self._execution = Execution(desk.clock, self._limits, max_payload)
+        self._slots = Slots(options.threads, desk.clock, self._work)
+        self._coroutines = Coroutines(self._work_async)
+        self._sandboxes = Sandboxes(desk.clock, self._execution, max_payload)
+        self._outcomes: deque[Outcome] = deque()
+        self._begun: deque[Assignment] = deque()
+        self._lost: deque[Assignment] = deque()
+        self.running: dict[Lease, Assignment] = {}
+        self.threads_used = 0
+        self.slots_used = 0
+
+    # --- for the loop ------------------------------------------------------------------------------
+
+    @property
+    def waiting(self) -> int:
+        """How many jobs wait for a thread."""
+        return self._slots.waiting
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing runs, waits, or has ended unseen."""
+        return not (self.running or self._outcomes)
+
+    def assign(self, claimed: Claimed, task: Task[..., object]) -> Assignment | Fail:
+        """All that is needed to run the job, or why it can not be run."""
+        transaction = transaction_for(task, self._desk.database)
+        return self._execution.prepare(claimed, task, transaction, Mailbox())
+
+    def put(self, assignments: Iterable[Assignment]) -> None:
+        """Start these, or let them wait for a thread."""
+        plain: list[Assignment] = []
+        coroutines: list[Assignment] = []
+        for assignment in assignments:
+            (coroutines if assignment.is_coroutine else plain).append(assignment)
+            self.running[assignment.lease] = assignment
+            logs.claimed(assignment.claimed)
+        self.threads_used += len(plain)
+        self.slots_used += len(coroutines)
+        if plain:
+            self._slots.put(plain)
+        if coroutines:
+            self._coroutines.put(coroutines)
+
+    def ended(self) -> list[Outcome]:
+        """What has ended since the last call."""
+        while self._lost:
+            self.drop(self._lost.popleft().lease)
+        return [self._outcomes.popleft() for _ in range(len(self._outcomes))]
+
+    def take_again(self, outcomes: list[Outcome]) -> None:
+        """Keep outcomes that could not be written, to be asked for again."""
+        self._outcomes.extendleft(reversed(outcomes))
+
+    def begun(self, ended: Iterable[Outcome]) -> tuple[Start, ...]:
+        """Marks for jobs that left the line and still run; what began and ended meanwhile needs none."""
+        over = {outcome.assignment.lease for outcome in ended}
+        begun = [self._begun.popleft() for _ in range(len(self._begun))]
+        return tuple(Start(one.lease) for one in begun if one.lease in self.running and one.lease not in over)
+
+    def late(self, waited: int) -> list[Assignment]:
+        """Take back what has waited for a thread for longer than `waited` microseconds."""
+        return self._slots.take_back(waited)
+
+    def drop(self, lease: Lease) -> None:
+        """Forget a job that was settled or given back."""
+        assignment = self.running.pop(lease, None)
+        if assignment is None:
+            return
+        if assignment.is_coroutine:
+            self.slots_used -= 1
+        else:
+            self.threads_used -= 1
+
+    def ask_to_stop(self, lease: Lease) -> None:
+        """Pass a request to cancel on to the attempt; a coroutine is cancelled at its next await."""
+        assignment = self.running.get(lease)
+        if assignment is None or assignment.running.cancelled:
+            return
+        assignment.running.ask_to_stop()
+        if assignment.is_coroutine:
+            self._coroutines.cancel(lease.job)
+
+    def close(self) -> int:
+        """Let go of everything, and end what can be ended; how many jobs were still running."""
+        left = len(self.running)
+        self.running = {}
+        self._limits.close()
+        self._slots.close()
+        self._sandboxes.close()
+        self._coroutines.close(1.0)
+        return left
+
+    # --- on the threads ----------------------------------------------------------------------------
+
+    def _work(self, assignment: Assignment) -> None:
+        """On a slot's thread: begin, run, deliver."""
+        if not self._begin(assignment):
+            return
+        if assignment.policy.isolate:
+            outcome = self._sandboxes.run(assignment)
+        else:
+            outcome = self._execution.run(assignment)
+        self._deliver(self._through_transaction(outcome))
+
+    async def _work_async(self, assignment: Assignment) -> None:
+        if self._begin(assignment):
+            self._deliver(await self._execution.run_async(assignment))
+
+    def _begin(self, assignment: Assignment) -> bool:
+        """Note the start; False when the job is not ours any more."""
+        policy, claimed = assignment.policy, assignment.claimed
+        if not policy.early and policy.max_crashes == claimed.max_crashes:
+            if not claimed.started:
+                self._begun.append(assignment)
+            return True
+        try:
+            ack = "early" if policy.early else None
+            self._desk.store.start(Start(claimed.lease, ack, policy.max_crashes))
+        except (LeaseLost, DatabaseError) as error:
+            log.warning(
+                "lease lost job=%d task=%s before it began: %s", claimed.lease.job, claimed.task, error
+            )
+            self._lost.append(assignment)
+            self._ring()
+            return False
+        return True
+
+    def _deliver(self, outcome: Outcome) -> None:
+        if outcome.assignment.lease not in self.running:
+            return
+        note = outcome.note or outcome.assignment.mailbox.take(outcome.assignment.claimed)
+        self._outcomes.append(replace(outcome, note=note) if note is not None else outcome)
+        self._ring()
+
+    def _through_transaction(self, outcome: Outcome) -> Outcome:
+        """Settle here and now what the task wrote through its transaction.
+
+        On the slot's thread, for the transaction keeps the gate shut, and the loop may be waiting there.
+        """
+        transaction = outcome.assignment.transaction
+        if not isinstance(transaction, TaskTransaction) or not transaction.is_open:
+            return outcome
+        settlement = outcome.settlement
+        if not isinstance(settlement, Complete):
+            transaction.end(lambda _: False)
+            return outcome
+        note = outcome.assignment.mailbox.take(outcome.assignment.claimed)
+        try:
+            settled = transaction.end(
+                lambda connection: self._desk.store.settle_in(connection, settlement, note)
+            )
+        except DatabaseError as error:
+            failed = self._execution.failed(outcome.assignment, error)
+            return replace(outcome, settlement=failed, note=note)
+        # Not settled, it was rolled back, for the job was asked to stop or its lease was lost; the loop's own
+        # settlement will tell which.
+        return replace(outcome, note=note, settled=settled)
+
+    def _on_stuck(self, assignment: Assignment, thread: int, stack: str) -> None:
+        """A thread ignores its time limit: its job fails, its slot gets another thread."""
+        if assignment.lease not in self.running:
+            return
+        log.error(
+            "stuck job=%d task=%s does not end at its time limit; its slot is replaced. It is at:\n%s",
+            assignment.lease.job,
+            assignment.claimed.task,
+            stack,
+        )
+        if isinstance(assignment.transaction, TaskTransaction):
+            assignment.transaction.abort()
+        self._slots.replace(thread)
+        self._deliver(Outcome(assignment, self._execution.stuck(assignment, stack)))
+        if self._slots.stuck >= max(2, self._options.threads):
+            self._report_stuck()
