@@ -45,7 +45,7 @@ class Queue:
     """A named lane of jobs in one SQLite file, made on first use.
 
     `durability="full"` syncs every enqueue and settlement to the disk, `"normal"` may lose the newest at a
-    power cut. `lease` and `retention` are seconds or a `timedelta`: how long a hung worker keeps its jobs, and
+    power cut. `lease` and `retention` are seconds or `timedelta`s: how long a hung worker keeps its jobs, and
     how long final jobs stay (None: for ever). `max_payload` bounds encoded arguments and results, in bytes.
     """
 
@@ -112,7 +112,9 @@ class Queue:
     @overload
     def enqueue(self, task: Task[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Job[R]: ...
     @overload
-    def enqueue(self, task: Callable[P, Coroutine[Any, Any, R]], /, *args: P.args, **kwargs: P.kwargs) -> Job[R]: ...
+    def enqueue(
+        self, task: Callable[P, Coroutine[Any, Any, R]], /, *args: P.args, **kwargs: P.kwargs
+    ) -> Job[R]: ...
     @overload
     def enqueue(self, task: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Job[R]: ...
     @overload
@@ -337,7 +339,9 @@ class Queue:
     def __enter__(self) -> Queue:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
         self.close()
 
     def __repr__(self) -> str:

@@ -21,7 +21,7 @@ _TIME_TO_START = 60.0
 
 
 class Worker:
-    """Runs the jobs of a queue: with `with` in the background, leaving signals alone, or here with `run()`."""
+    """Runs the jobs of a queue: in the background with `with`, leaving signals alone, or here by `run()`."""
 
     def __init__(
         self,
