@@ -14,7 +14,7 @@ class TestList(CommandCase):
         """A job in every state but `blocked`, newest last, a minute apart."""
         self.open()
         worker = self.sign_on()
-        self.enqueue(tags='["web"]', payload='[["https://x"],{"deep":1}]')
+        self.enqueue(tags='["web"]', payload='[["http://x"],{"deep":1}]')
         self.fail_next(worker)
         self.enqueue(priority=7)
         self.complete_next(worker)
@@ -33,13 +33,13 @@ class TestList(CommandCase):
         self.assert_prints(
             ["list", self.file],
             """
-            id  state      task       arguments            queue    priority  when        tags  note
-             6  ready      app:fetch                       default         0  now
-             5  running    app:fetch                       default         0  since 60 s        40% done
-             4  scheduled  app:fetch                       default         0  in 58 min
-             3  cancelled  app:mail                        mail            0  2 min ago         not wanted
-             2  completed  app:fetch                       default         7  2 min ago
-             1  failed     app:fetch  "https://x", deep=1  default         0  2 min ago   web   error: no route
+            id  state      task       arguments           queue    priority  when        tags  note
+             6  ready      app:fetch                      default         0  now
+             5  running    app:fetch                      default         0  since 60 s        40% done
+             4  scheduled  app:fetch                      default         0  in 58 min
+             3  cancelled  app:mail                       mail            0  2 min ago         not wanted
+             2  completed  app:fetch                      default         7  2 min ago
+             1  failed     app:fetch  "http://x", deep=1  default         0  2 min ago   web   error: no route
             """,
         )
 
@@ -253,6 +253,12 @@ class TestExplain(CommandCase):
         self.open()
         self.sign_on("mail")
         self.assert_explains(self.enqueue(), "no worker", "no live worker serves its queue 'default'")
+
+    def test_blocked(self) -> None:
+        self.open()
+        id = self.enqueue()
+        self.database.write(lambda c: c.execute("UPDATE litequeue_job SET state = 'blocked'"))
+        self.assert_explains(id, "blocked", "it waits for other jobs")
 
     def test_behind_others(self) -> None:
         self.open()

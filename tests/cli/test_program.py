@@ -2,8 +2,10 @@
 
 import contextlib
 import io
+import sqlite3
 import subprocess
 import sys
+from pathlib import Path
 
 import litequeue
 from litequeue.__main__ import main
@@ -74,6 +76,25 @@ class TestProgram(CommandCase):
         for argv in (["info"], ["list"], ["cancel", "1"]):
             with self.subTest(argv):
                 self.assert_refused([argv[0], self.file, *argv[1:]], self.file)
+
+    def test_a_file_of_a_newer_litequeue_is_refused(self) -> None:
+        self.open()
+        self.database.write(
+            lambda c: c.execute("UPDATE litequeue_meta SET value = '99' WHERE key = 'version'")
+        )
+        for argv in (["info"], ["enqueue", "app:fetch"], ["cancel", "1"]):
+            with self.subTest(argv):
+                self.assert_refused([argv[0], self.file, *argv[1:]], "this litequeue knows 1")
+
+    def test_tables_of_another_program_are_left_alone(self) -> None:
+        with contextlib.closing(sqlite3.connect(self.file)) as connection:
+            connection.execute("CREATE TABLE litequeue_job (mine TEXT)")
+            connection.commit()
+        before = Path(self.file).read_bytes()
+        for argv in (["info"], ["enqueue", "app:fetch"], ["cancel", "1"]):
+            with self.subTest(argv):
+                self.assert_refused([argv[0], self.file, *argv[1:]], "that litequeue did not make")
+        self.assertEqual(Path(self.file).read_bytes(), before)
 
     def test_main_gives_the_exit_code(self) -> None:
         with contextlib.redirect_stderr(io.StringIO()) as printed:

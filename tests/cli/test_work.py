@@ -1,19 +1,25 @@
 """`worker` and `demo`, as real processes."""
 
 import contextlib
+import itertools
 import json
+import os
 import re
 import signal
 import subprocess
 import sys
 import sysconfig
+import unittest
 from pathlib import Path
 
 from litequeue.cli import demo
 from litequeue.cli.demo_tasks import survey
+from litequeue.clock import SystemClock
 from litequeue.job import Filter, State
+from litequeue.storage.database import Database
+from litequeue.storage.reports import Reports
 from tests.cli.case import CommandCase
-from tests.repository import CHECKOUT, run_python
+from tests.repository import CHECKOUT, run, run_python
 
 APP = """
 import litequeue
@@ -144,6 +150,46 @@ class TestDemo(CommandCase):
         self.assertEqual([command.split()[0] for command in commands], ["info", "list", "show"])
         for command in commands:
             self.assertIn(run_python(["-m", "litequeue", *command.split()], self.place).returncode, (0, 1))
+
+    def test_it_says_so_when_its_workers_can_not_start(self) -> None:
+        nested = {**CHECKOUT, "LITEQUEUE_CHILD": "1"}  # in which a worker refuses to start others
+        command = [sys.executable, "-m", "litequeue", "demo"]
+        ended = run(command, self.place, environment=nested)
+        self.assertEqual(ended.returncode, 2)
+        self.assertIn(
+            "the demo's worker ended with code 2: litequeue: a worker process may not", ended.stdout
+        )
+        self.assertNotIn("Traceback", ended.stdout)
+
+    @unittest.skipUnless(hasattr(os, "killpg"), "needs process groups")
+    def test_an_interrupted_demo_can_go_on(self) -> None:
+        self.open()
+        with subprocess.Popen(
+            [sys.executable, "-m", "litequeue", "demo"],
+            cwd=self.place,
+            env=os.environ | CHECKOUT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        ) as process:
+            assert process.stdout is not None
+            said = "".join(itertools.takewhile(lambda line: "Running them" not in line, process.stdout))
+            self.wait_for_a_result(self.place / "litequeue-demo.db")
+            os.killpg(process.pid, signal.SIGINT)
+            said += process.stdout.read()
+        self.assertEqual(process.returncode, 1, said)
+        self.assertRegex(
+            said, r"Stopped\. To go on: .* worker litequeue-demo\.db --app litequeue\.cli\.demo_tasks"
+        )
+        ended = run_python(["-m", "litequeue", "workers", "litequeue-demo.db"], self.place)
+        self.assertEqual(ended.stdout, "no worker has signed on\n")
+
+    def wait_for_a_result(self, file: Path) -> None:
+        database = Database(str(file), read_only=True)
+        self.addCleanup(database.close)
+        while not Reports(database).count(Filter(state=State.COMPLETED)):
+            SystemClock().sleep(0.01)
 
     def test_it_takes_a_free_name(self) -> None:
         self.enterContext(contextlib.chdir(self.place))
