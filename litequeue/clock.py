@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import threading
 import time
@@ -55,6 +56,11 @@ class SystemClock:
 
     def wait(self, event: threading.Event, seconds: float) -> bool:
         return event.wait(seconds)
+
+
+async def pause(seconds: float) -> None:
+    """Let `seconds` pass for a coroutine, while others run."""
+    await asyncio.sleep(seconds)
 
 
 def boot_id() -> str:

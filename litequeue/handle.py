@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from datetime import datetime, timedelta
 from typing import Any, Generic, TypeVar
 
-from .clock import SECOND, Clock, duration, to_datetime
+from .clock import SECOND, Clock, duration, pause, to_datetime
 from .codec import Codec, Types, reader
 from .errors import JobCancelled, JobFailed
 from .explain import explain
@@ -24,7 +25,9 @@ _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.001, 0.05
 class Desk:
     """What the handles, tasks and workers of one queue share: the file, seen through its rooms."""
 
-    def __init__(self, database: Database, clock: Clock, codec: Codec, types_of: Callable[[str], Types]) -> None:
+    def __init__(
+        self, database: Database, clock: Clock, codec: Codec, types_of: Callable[[str], Types]
+    ) -> None:
         self.database = database
         self.clock = clock
         self.codec = codec
@@ -170,13 +173,13 @@ class Job(Generic[R]):
         """Wait until the job is final; its state. Raises `TimeoutError` after `timeout` seconds."""
         clock = self._desk.clock
         end = None if timeout is None else clock.monotonic() + duration(timeout, "timeout")
-        pause = _SHORTEST_PAUSE
+        nap = _SHORTEST_PAUSE
         while self.refresh().state not in FINAL:
             left = None if end is None else (end - clock.monotonic()) / SECOND
             if left is not None and left <= 0:
                 raise TimeoutError(f"job {self.id} is still {self.state}; {self.explain()}")
-            clock.sleep(pause if left is None else min(pause, left))
-            pause = min(2 * pause, _LONGEST_PAUSE)
+            clock.sleep(nap if left is None else min(nap, left))
+            nap = min(2 * nap, _LONGEST_PAUSE)
         return self.state
 
     def result(self, timeout: float | timedelta | None = None) -> R:
@@ -185,10 +188,30 @@ class Job(Generic[R]):
         Raises `JobFailed` with the remote traceback, `JobCancelled`, or `TimeoutError` after `timeout`
         seconds.
         """
-        state = self.wait(timeout)
-        if state is State.FAILED:
+        self.wait(timeout)
+        return self._outcome()
+
+    async def aresult(self, timeout: float | timedelta | None = None) -> R:
+        """`result` for a coroutine: the event loop waits neither for the job nor for the disk."""
+        limit = None if timeout is None else duration(timeout, "timeout") / SECOND
+        nap = _SHORTEST_PAUSE
+        try:
+            async with asyncio.timeout(limit):
+                while (await asyncio.to_thread(self.refresh)).state not in FINAL:
+                    await pause(nap)
+                    nap = min(2 * nap, _LONGEST_PAUSE)
+        except TimeoutError:
+            raise TimeoutError(f"job {self.id} is still {self.state}") from None
+        return await asyncio.to_thread(self._outcome)
+
+    def __await__(self) -> Generator[Any, None, R]:
+        return self.aresult().__await__()
+
+    def _outcome(self) -> R:
+        """The result of a job that is final, or the error that says why it has none."""
+        if self.state is State.FAILED:
             raise self._failure()
-        if state is State.CANCELLED:
+        if self.state is State.CANCELLED:
             raise JobCancelled(self.id, self.snapshot.message or self.reason or "")
         stored = self._desk.reports.result(self.id)
         if stored.codec is None or stored.body is None:
@@ -220,7 +243,10 @@ class Job(Generic[R]):
         return f"<Job {self.id}>" if self._snapshot is None else f"<Job {self.id} {self.task} {self.state}>"
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Job) and (other.id, other._desk.database.path) == (self.id, self._desk.database.path)
+        return isinstance(other, Job) and (other.id, other._desk.database.path) == (
+            self.id,
+            self._desk.database.path,
+        )
 
     def __hash__(self) -> int:
         return hash((self.id, self._desk.database.path))

@@ -120,7 +120,27 @@ class Queue:
     @overload
     def enqueue(
         self,
-        task: Callable[..., Any] | str,
+        task: Task[..., R],
+        /,
+        *,
+        args: Iterable[Any] = ...,
+        kwargs: Mapping[str, Any] = ...,
+        **options: Unpack[CallOptions],
+    ) -> Job[R]: ...
+    @overload
+    def enqueue(
+        self,
+        task: Callable[..., R],
+        /,
+        *,
+        args: Iterable[Any] = ...,
+        kwargs: Mapping[str, Any] = ...,
+        **options: Unpack[CallOptions],
+    ) -> Job[R]: ...
+    @overload
+    def enqueue(
+        self,
+        task: str,
         /,
         *,
         args: Iterable[Any] = ...,

@@ -95,7 +95,9 @@ class Resolver:
             spec = PathFinder.find_spec(dotted, places)
             if spec is None:
                 return False
-            places = None if spec.submodule_search_locations is None else list(spec.submodule_search_locations)
+            places = (
+                None if spec.submodule_search_locations is None else list(spec.submodule_search_locations)
+            )
         return spec is not None and self._is_ours(spec.origin)
 
     def _is_ours(self, path: str | None) -> bool:
@@ -120,7 +122,7 @@ def _import_app(name: str) -> ModuleType:
         return importlib.import_module(name)
     except Exception as error:  # the module's own code may raise anything
         raise WorkerError(
-            f"--app {name}: the module can not be imported from {os.getcwd()}: {type(error).__name__}: {error}"
+            f"--app {name}: it can not be imported from {os.getcwd()}: {type(error).__name__}: {error}"
         ) from error
 
 
@@ -140,7 +142,9 @@ def _attribute(module: ModuleType, dotted: str) -> object:
     """What a module holds under a dotted name, through classes only and without running descriptors."""
     found: object = module
     for part in dotted.split("."):
-        if not isinstance(found, (ModuleType, type)) or (found is not module and isinstance(found, ModuleType)):
+        if not isinstance(found, (ModuleType, type)) or (
+            found is not module and isinstance(found, ModuleType)
+        ):
             return None
         found = vars(found).get(part)
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import sys
 from collections.abc import Callable, Coroutine, Mapping, Sequence
@@ -58,6 +59,11 @@ class Task(Generic[P, R]):
         """Store a job that runs this task with these arguments."""
         self.check(args, kwargs)
         return self.producer.submit([Call(self, args, kwargs)])[0]
+
+    async def aenqueue(self, *args: P.args, **kwargs: P.kwargs) -> Job[R]:
+        """`enqueue` for a coroutine: the event loop does not wait for the disk."""
+        self.check(args, kwargs)
+        return (await asyncio.to_thread(self.producer.submit, [Call(self, args, kwargs)]))[0]
 
     def using(self, **options: Unpack[CallOptions]) -> Task[P, R]:
         """The same task with other options."""
@@ -165,7 +171,9 @@ def task_name(function: object) -> str:
     """
     qualified = getattr(function, "__qualname__", None)
     if not callable(function) or not isinstance(qualified, str):
-        raise InvalidTask(f"{function!r:.100} is not a function; enqueue a function, or a name like 'app:fetch'")
+        raise InvalidTask(
+            f"{function!r:.100} is not a function; enqueue a function, or a name like 'app:fetch'"
+        )
     if "<lambda>" in qualified:
         raise InvalidTask("a lambda has no name that a worker could find; write a function with def")
     if "<locals>" in qualified:

@@ -23,7 +23,7 @@ from ..tasks import Task, make_task
 from .execution import Execution, failure_of
 from .limits import Limits
 from .outcome import Assignment
-from .sandbox import WIRE
+from .sandbox import wire
 
 
 class Wire:
@@ -36,11 +36,11 @@ class Wire:
     def send(self, **message: object) -> None:
         """Tell the worker something."""
         with self._lock:
-            self._pipe.send_bytes(WIRE.encode(message).encode())
+            self._pipe.send_bytes(wire().encode(message).encode())
 
     def receive(self) -> dict[str, Any]:
         """What the worker says next. Raises `EOFError` when it is gone."""
-        message: dict[str, Any] = WIRE.decode(self._pipe.recv_bytes())
+        message: dict[str, Any] = wire().decode(self._pipe.recv_bytes())
         return message
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import sys
 from datetime import UTC, datetime
 
 from ..clock import SECOND
@@ -74,7 +73,7 @@ class TextFormatter(logging.Formatter):
 
 def configure(kind: str) -> None:
     """Let the worker's lines go to standard error, as "text" or "json"."""
-    handler = logging.StreamHandler(sys.stderr)
+    handler = logging.StreamHandler()  # standard error
     handler.setFormatter(JsonFormatter() if kind == "json" else TextFormatter())
     log.handlers[:] = [handler]
     log.setLevel(logging.INFO)

@@ -12,20 +12,26 @@ import subprocess
 import sys
 import threading
 from contextlib import suppress
+from functools import cache
 from multiprocessing import Pipe
 from typing import Any
 
 from ..clock import SECOND, Clock
-from ..codec import JSON
+from ..codec import JSON, JsonCodec
 from ..directives import TaskTimeout
 from ..job import Cancelled, Claimed, Complete, Crash, Fail, Failure, Lease, Settlement, Snoozed
 from ..tasks import INTERACTIVE, module_name
 from .execution import Execution, failure_of
 from .outcome import Assignment, Outcome
 
-WIRE = JSON.knowing(Lease, Claimed, Failure, Complete, Fail, Snoozed, Cancelled)
 _LOOK = 0.2
 _TIME_TO_STOP = 2 * SECOND
+
+
+@cache
+def wire() -> JsonCodec:
+    """How the two sides of the pipe speak: JSON that knows our own records."""
+    return JSON.knowing(Lease, Claimed, Failure, Complete, Fail, Snoozed, Cancelled)
 
 
 class Sandboxes:
@@ -104,7 +110,7 @@ class Sandboxes:
                 return Cancelled(assignment.claimed.lease, "stopped by force")
             left = _LOOK if deadline is None else min(_LOOK, (deadline - now) / SECOND)
             if child.pipe.poll(left):
-                message = WIRE.decode(child.pipe.recv_bytes())
+                message = wire().decode(child.pipe.recv_bytes())
                 if "settlement" in message:
                     settlement: Settlement = message["settlement"]
                     return settlement
@@ -129,7 +135,7 @@ class Child:
 
     def send(self, message: dict[str, object]) -> None:
         """Say something to the child."""
-        self.pipe.send_bytes(WIRE.encode(message).encode())
+        self.pipe.send_bytes(wire().encode(message).encode())
 
     def is_alive(self) -> bool:
         """Whether the process runs."""
