@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from sqlite3 import Connection
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Protocol, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, Unpack, overload
 
 from .clock import Clock, SystemClock, duration
 from .codec import JSON, NO_TYPES, Codec, Types
@@ -21,7 +21,7 @@ from .mold import Mold, make_mold
 from .options import NO_OPTIONS, UNSET, CallOptions, Duration, Options, TaskOptions, checked, text_name, whole
 from .storage.database import MEMORY, Database
 from .storage.gate import Durability
-from .tasks import AsyncTask, Call, Task, by_name, make_task, task_name
+from .tasks import AsyncTask, Call, Declare, Task, by_name, make_task, task_name
 
 if TYPE_CHECKING:
     from .worker import Worker
@@ -30,15 +30,6 @@ P = ParamSpec("P")
 R = TypeVar("R")
 WEEK = timedelta(days=7)
 PAYLOAD_LIMIT = 1 << 20
-
-
-class Declare(Protocol):
-    """The decorator that `@queue.task(…)` with options gives."""
-
-    @overload
-    def __call__(self, function: Callable[P, Coroutine[Any, Any, R]], /) -> AsyncTask[P, R]: ...
-    @overload
-    def __call__(self, function: Callable[P, R], /) -> Task[P, R]: ...
 
 
 class Queue:
@@ -110,6 +101,44 @@ class Queue:
     # --- enqueue -----------------------------------------------------------------------------------
 
     @overload
+    def enqueue(
+        self,
+        task: Task[..., R],
+        /,
+        *,
+        args: Iterable[Any],
+        kwargs: Mapping[str, Any] = ...,
+        **options: Unpack[CallOptions],
+    ) -> Job[R]: ...
+    @overload
+    def enqueue(
+        self,
+        task: Task[..., R],
+        /,
+        *,
+        kwargs: Mapping[str, Any],
+        **options: Unpack[CallOptions],
+    ) -> Job[R]: ...
+    @overload
+    def enqueue(
+        self,
+        task: Callable[..., Any] | str,
+        /,
+        *,
+        args: Iterable[Any],
+        kwargs: Mapping[str, Any] = ...,
+        **options: Unpack[CallOptions],
+    ) -> Job[Any]: ...
+    @overload
+    def enqueue(
+        self,
+        task: Callable[..., Any] | str,
+        /,
+        *,
+        kwargs: Mapping[str, Any],
+        **options: Unpack[CallOptions],
+    ) -> Job[Any]: ...
+    @overload
     def enqueue(self, task: Task[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Job[R]: ...
     @overload
     def enqueue(
@@ -117,36 +146,6 @@ class Queue:
     ) -> Job[R]: ...
     @overload
     def enqueue(self, task: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Job[R]: ...
-    @overload
-    def enqueue(
-        self,
-        task: Task[..., R],
-        /,
-        *,
-        args: Iterable[Any] = ...,
-        kwargs: Mapping[str, Any] = ...,
-        **options: Unpack[CallOptions],
-    ) -> Job[R]: ...
-    @overload
-    def enqueue(
-        self,
-        task: Callable[..., R],
-        /,
-        *,
-        args: Iterable[Any] = ...,
-        kwargs: Mapping[str, Any] = ...,
-        **options: Unpack[CallOptions],
-    ) -> Job[R]: ...
-    @overload
-    def enqueue(
-        self,
-        task: str,
-        /,
-        *,
-        args: Iterable[Any] = ...,
-        kwargs: Mapping[str, Any] = ...,
-        **options: Unpack[CallOptions],
-    ) -> Job[Any]: ...
     @overload
     def enqueue(self, task: str, /, *args: Any, **kwargs: Any) -> Job[Any]: ...
     def enqueue(self, task: Any, /, *args: Any, **kwargs: Any) -> Job[Any]:
