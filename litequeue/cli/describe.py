@@ -53,14 +53,21 @@ def moment_of(job: Snapshot, now: int) -> str:
 
 
 def note_of(job: Snapshot) -> str:
-    """What else there is to say in one line: how it ended, how far it is."""
+    """What else there is to say in one line: how it ended, how far it is, how often it failed."""
+    return ", ".join(filter(None, (_condition(job), _failures(job))))
+
+
+def _condition(job: Snapshot) -> str:
     if job.state in FINAL:
         return ": ".join(part for part in (job.reason, job.message) if part and part != job.state)
     if job.state is State.RUNNING:
         return "asked to stop" if job.cancelling else progress_of(job)
-    if job.parked:
-        return "no worker here can resolve its task"
-    return f"failed {times(job.failures)}" if job.failures else ""
+    return "no worker here can resolve its task" if job.parked else ""
+
+
+def _failures(job: Snapshot) -> str:
+    goes_without_saying = 1 if job.state is State.FAILED else 0
+    return f"failed {times(job.failures)}" if job.failures > goes_without_saying else ""
 
 
 def progress_of(job: Snapshot) -> str:

@@ -42,7 +42,7 @@ from .text import clean, clean_lines, cut, cut_middle
 _PAGE = 20
 _CALL = 60
 _LONGEST = 10_000
-_OPTIONAL = {"arguments", "priority", "attempt", "tags", "note"}
+_OPTIONAL = {"arguments", "priority", "tags", "note"}
 
 
 def add(commands: Any) -> None:
@@ -104,7 +104,6 @@ def show_list(terminal: Terminal, jobs: list[Snapshot], calls: list[str]) -> Non
         Column("arguments", cut=cut_middle),
         Column("queue", cut=cut),
         Column("priority", right=True),
-        Column("attempt", right=True),
         Column("when"),
         Column("tags", cut=cut),
         Column("note", cut=cut),
@@ -116,7 +115,7 @@ def show_list(terminal: Terminal, jobs: list[Snapshot], calls: list[str]) -> Non
 
 
 def job_row(job: Snapshot, call: str, now: int) -> Row:
-    """One line of the table; a first attempt goes without saying."""
+    """One line of the table."""
     return [
         str(job.id),
         Cell(str(job.state), COLORS[job.state]),
@@ -124,7 +123,6 @@ def job_row(job: Snapshot, call: str, now: int) -> Row:
         call,
         job.queue,
         str(job.priority),
-        str(job.attempt) if job.attempt > 1 else "",
         moment_of(job, now),
         ", ".join(tags_of(job)),
         note_of(job),
@@ -215,7 +213,7 @@ def facts(desk: Desk, job: Snapshot, now: int) -> Iterator[tuple[str, str]]:
     yield "queue", f"{job.queue}, priority {job.priority}" if job.priority else job.queue
     yield from ((name, value) for name, value in said if value)
     yield from ((name, f"{stamp(at)}, {when(at, now)}") for name, at in moments if at is not None)
-    yield "attempts", attempts_text(job)
+    yield "attempt", attempt_text(job)
     if job.worker is not None:
         yield "worker", str(job.worker)
     if progress_of(job):
@@ -224,11 +222,11 @@ def facts(desk: Desk, job: Snapshot, now: int) -> Iterator[tuple[str, str]]:
         yield "result", encoded(result.body, result.codec)[0]
 
 
-def attempts_text(job: Snapshot) -> str:
-    """How often it was tried, and what came of it."""
+def attempt_text(job: Snapshot) -> str:
+    """The number of the last attempt, and how many went wrong; some may have been given back unstarted."""
     bad = [number(job.failures, "failure")] if job.failures else []
-    bad += [f"{number(job.crashes, 'crash').replace('crashs', 'crashes')}"] if job.crashes else []
-    return ", ".join([f"{job.attempt}", *bad])
+    bad += [f"{job.crashes:,} crash{'' if job.crashes == 1 else 'es'}"] if job.crashes else []
+    return ", ".join([str(job.attempt) if job.attempt else "none yet", *bad])
 
 
 def failed_text(terminal: Terminal, failed: FailedAttempt) -> Iterator[str]:

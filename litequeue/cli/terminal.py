@@ -62,7 +62,7 @@ def system_terminal() -> Terminal:
         err=sys.stderr,
         input=sys.stdin,
         clock=SystemClock(),
-        width=shutil.get_terminal_size().columns if is_terminal else None,
+        width=shutil.get_terminal_size().columns if is_terminal or os.environ.get("COLUMNS") else None,
         color=is_terminal and wants_color(os.environ),
     )
 

@@ -55,6 +55,14 @@ class TestList(CommandCase):
             """,
         )
 
+    def test_says_how_often_a_job_failed(self) -> None:
+        self.open()
+        worker = self.sign_on()
+        self.enqueue()
+        for retry_at in (NOON, NOON, None):
+            self.fail_next(worker, retry_at)
+        self.assertIn("error: no route, failed 3 times\n", self.cli("list", self.file).out)
+
     def test_filters(self) -> None:
         self.fill()
         for options, expected in (
@@ -145,7 +153,7 @@ class TestShow(CommandCase):
         self.assert_prints(
             ["show", self.file, "1"],
             """
-            job 1 is running, 25% page 1
+            job 1 is running, 25% page 1, failed once
 
               task      app:fetch
               arguments "https://x", {"a": [1, null]}, when={"$date": "2030-01-01"}
@@ -157,7 +165,7 @@ class TestShow(CommandCase):
               due       2030-05-01 12:01:00 UTC, now
               started   2030-05-01 12:01:00 UTC, now
               expires   2030-05-01 13:00:00 UTC, in 59 min
-              attempts  2, 1 failure
+              attempt   2, 1 failure
               worker    1
               progress  25% page 1
 
@@ -186,7 +194,7 @@ class TestShow(CommandCase):
               created   2030-05-01 12:00:00 UTC, now
               started   2030-05-01 12:00:00 UTC, now
               finished  2030-05-01 12:00:00 UTC, now
-              attempts  1
+              attempt   1
               result    {"size":3}
             """,
         )

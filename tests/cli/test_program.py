@@ -125,6 +125,14 @@ class TestProcess(CommandCase):
         ended = run(command, self.place, environment=environment)
         self.assertIn("app:s\\xfc\\xdf", ended.stdout)
 
+    def test_the_width_may_be_told(self) -> None:
+        self.open()
+        self.enqueue("app:" + 80 * "a")
+        command = [sys.executable, "-m", "litequeue", "list", self.file]
+        for columns, longest in (("50", 50), ("", 116)):
+            ended = run(command, self.place, environment={**CHECKOUT, "COLUMNS": columns})
+            self.assertEqual(max(map(len, ended.stdout.splitlines())), longest)
+
     def test_it_imports_no_application(self) -> None:
         (self.place / "app.py").write_text("raise SystemExit('imported')")
         for argv in (
