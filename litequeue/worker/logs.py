@@ -7,10 +7,18 @@ import logging
 from datetime import UTC, datetime
 
 from ..clock import SECOND
-from ..job import Claimed, Complete, Fail
+from ..job import Cancelled, Claimed, Complete, Crash, Fail, Release, Settlement, Snoozed
 from .outcome import Outcome
 
 log = logging.getLogger("litequeue")
+_VERBS: dict[type[Settlement], str] = {
+    Complete: "complete",
+    Fail: "fail",
+    Crash: "crash",
+    Snoozed: "snooze",
+    Release: "release",
+    Cancelled: "cancel",
+}
 
 
 def claimed(job: Claimed) -> None:
@@ -29,7 +37,7 @@ def settled(outcome: Outcome, *, accepted: bool) -> None:
             "lease lost job=%d task=%s attempt=%d: nothing was written", lease.job, task, lease.attempt
         )
         return
-    verb = type(outcome.settlement).__name__.lower()
+    verb = _VERBS[type(outcome.settlement)]
     seconds = outcome.duration / SECOND
     match outcome.settlement:
         case Fail(failure=failure, retry_at=retry_at):
