@@ -228,6 +228,12 @@ class Claim(ContractCase):
         self.assertEqual([job.task for job in jobs], ["a:thread", "a:loop", "a:loop"])
         self.assertTrue(all(job.started for job in jobs))
 
+    def test_only_quick_tasks_wait_in_a_worker(self) -> None:
+        for task in ("a:quick", "a:quick", "a:slow", "a:quick"):
+            self.enqueue(task)
+        jobs = self.claim(4, start=1, quick=frozenset({"a:quick"}))
+        self.assertEqual([(job.task, job.started) for job in jobs], [("a:quick", True), ("a:quick", False)])
+
     def test_a_busy_head_does_not_hide_what_can_start(self) -> None:
         self.store.enqueue([NewJob("a:thread", "default", "[]") for _ in range(50)])
         loop = self.enqueue("a:loop")
@@ -255,7 +261,9 @@ class Claim(ContractCase):
             self.enqueue(expires_at=self.in_seconds(5)),
             self.enqueue(expires_at=self.in_seconds(5), run_at=self.in_seconds(4)),
             self.enqueue(expires_at=self.in_seconds(5), queue="other", run_at=self.in_seconds(60)),
+            self.enqueue("app:new", expires_at=self.in_seconds(5), queue="parked"),
         ]
+        self.assertEqual(self.claim(queue="parked", refused=frozenset({"app:new"})), [])
         kept = self.enqueue(expires_at=self.in_seconds(6))
         self.assertEqual(self.store.next_due(["default"]), self.in_seconds(4))
         self.clock.advance(5)
@@ -289,7 +297,8 @@ class Claim(ContractCase):
 
     def test_refused_tasks_are_parked_for_others(self) -> None:
         id = self.enqueue("app:new")
-        self.assertEqual(self.claim(refused=frozenset({"app:new"})), [])
+        claim = self.store.claim(self.worker, [Want("default", 1, 1, refused=frozenset({"app:new"}))])
+        self.assertEqual((claim.jobs, claim.parked), ((), 1))
         self.assertEqual((self.job(id).state, self.job(id).parked), (State.READY, True))
         self.assertEqual(self.store.parked_tasks(["default"]), frozenset({"app:new"}))
         self.assertEqual(self.reports.counts("default")[State.READY], 1)
@@ -740,6 +749,15 @@ class Retry(ContractCase):
         self.assertEqual((found.run_at, found.message), (self.clock.now(), None))
         self.assertEqual(self.claim_one(worker=self.sign_on()), Lease(id, 2))
         self.assertEqual(len(self.failures(id)), 1)
+
+    def test_failures_count_from_zero_again(self) -> None:
+        id = self.enqueue()
+        for _ in range(2):
+            self.store.settle(records.Fail(self.claim_one(), ERROR, retry_at=self.clock.now()))
+        self.run_to_failure(self.claim_one())
+        self.assertEqual(self.job(id).failures, 3)
+        self.store.retry(id)
+        self.assertEqual(self.job(id).failures, 0)
 
     def test_a_cancelled_job_starts_anew_without_its_result(self) -> None:
         id = self.enqueue()

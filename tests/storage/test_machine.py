@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sqlite3
 import tempfile
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -37,7 +38,7 @@ from litequeue.job import (
     Want,
 )
 from litequeue.testing import HandClock
-from tests.storage.engines import Engine, look_into, sqlite_engine
+from tests.storage.engines import Engine, sqlite_engine
 
 LEASE = 30_000_000
 FAILURE = Failure("error", "E", "wrong")
@@ -45,7 +46,26 @@ WAITING, FINAL = ("scheduled", "ready"), ("completed", "failed", "cancelled")
 QUEUES = st.sampled_from(["a", "b"])
 HANDLES = st.integers(0, 1)
 PICK = st.integers(0, 1000)
-SECONDS = st.sampled_from([0, 1, 5, 29, 30, 31])
+SECONDS = st.sampled_from([0, 1, 4, 19, 30])
+# What a job may ask for; `later` makes instants and durations of the seconds.
+WISHES = st.fixed_dictionaries(
+    {
+        "queue": QUEUES,
+        "task": st.sampled_from(["app:x", "app:x", "app:y"]),
+        "priority": st.integers(-1, 1),
+        "run_at": st.sampled_from([None, None, 5, 40]),
+        "expires_at": st.sampled_from([None, None, None, 3, 40]),
+        "max_crashes": st.sampled_from([None, 1, 2]),
+        "ack": st.sampled_from([None, None, "early", "late"]),
+        "retention": st.sampled_from([None, 0, 20]),
+    }
+)
+
+
+def later(now: int, name: str, value: Any) -> Any:
+    if name not in ("run_at", "expires_at", "retention") or value is None:
+        return value
+    return value * 1_000_000 + (0 if name == "retention" else now)
 
 
 @dataclass
@@ -80,6 +100,7 @@ class Row:
         return (-self.priority, self.run_at, self.id)
 
 
+SHARED = tuple(name for name in NewJob.__slots__ if name in Row.__dataclass_fields__)
 COLUMNS = ", ".join(Row.__dataclass_fields__)
 
 
@@ -215,12 +236,14 @@ class StoreMachine(RuleBasedStateMachine):
         self.path = Path(self.folder) / "jobs.db"
         self.clock = HandClock()
         self.engines = [sqlite_engine(self.path, self.clock) for _ in range(2)]
+        self.look = sqlite3.connect(self.path)
         self.model = Model()
         self.leases: list[Lease] = []
 
     def teardown(self) -> None:
         for engine in self.engines:
             engine.store.database.close()
+        self.look.close()
         shutil.rmtree(self.folder)
 
     # --- picking ------------------------------------------------------------------------------------
@@ -242,44 +265,27 @@ class StoreMachine(RuleBasedStateMachine):
 
     # --- producers and workers ----------------------------------------------------------------------
 
-    @initialize()
-    def first_workers(self) -> None:
+    @initialize(wishes=st.lists(WISHES, min_size=3, max_size=10))
+    def begin(self, wishes: list[dict[str, Any]]) -> None:
+        self.enqueue(0, wishes)
         for handle in range(2):
             self.sign_on(handle)
 
-    @rule(
-        handle=HANDLES,
-        queue=QUEUES,
-        task=st.sampled_from(["app:x", "app:y"]),
-        priority=st.integers(-1, 1),
-        delay=st.sampled_from([0, 0, 0, 5, 40]),
-        expires=st.sampled_from([None, None, 3, 40]),
-        max_crashes=st.sampled_from([None, 1, 2]),
-        ack=st.sampled_from([None, None, "early", "late"]),
-        retention=st.sampled_from([None, 0, 20]),
-    )
-    def enqueue(
-        self, handle: int, delay: int, expires: int | None, retention: int | None, **given: Any
-    ) -> None:
+    @rule(handle=HANDLES, wishes=st.lists(WISHES, min_size=1, max_size=6))
+    def enqueue(self, handle: int, wishes: list[dict[str, Any]]) -> None:
         now = self.clock.now()
-        job = NewJob(
-            payload="[]",
-            run_at=now + delay * 1_000_000 if delay else None,
-            expires_at=None if expires is None else now + expires * 1_000_000,
-            retention=None if retention is None else retention * 1_000_000,
-            **given,
-        )
-        self.model.last_id += 1
-        assert self.engines[handle].store.enqueue([job]) == [self.model.last_id]
-        row = Row(
-            self.model.last_id,
-            run_at=now if job.run_at is None else job.run_at,
-            **given,
-            expires_at=job.expires_at,
-            retention=job.retention,
-        )
-        row.state = "scheduled" if row.run_at > now else "ready"
-        self.model.rows[row.id] = row
+        jobs = [
+            NewJob(payload="[]", **{name: later(now, name, value) for name, value in wish.items()})
+            for wish in wishes
+        ]
+        ids = self.engines[handle].store.enqueue(jobs)
+        assert ids == [self.model.last_id + 1 + place for place in range(len(jobs))]
+        for id, job in zip(ids, jobs, strict=True):
+            known = {name: getattr(job, name) for name in SHARED}
+            row = Row(id=id, **known | {"run_at": now if job.run_at is None else job.run_at})
+            row.state = "scheduled" if row.run_at > now else "ready"
+            self.model.rows[id] = row
+        self.model.last_id = ids[-1]
 
     @rule(handle=HANDLES)
     def sign_on(self, handle: int) -> None:
@@ -484,18 +490,21 @@ class StoreMachine(RuleBasedStateMachine):
 
     @invariant()
     def the_file_is_as_the_model_says(self) -> None:
-        found = look_into(self.path, f"SELECT {COLUMNS} FROM litequeue_job ORDER BY id")
-        assert found == [tuple(asdict(row).values()) for _, row in sorted(self.model.rows.items())]
-        workers = look_into(self.path, "SELECT id, lease_until FROM litequeue_worker ORDER BY id")
+        rows = self.query(f"SELECT {COLUMNS} FROM litequeue_job ORDER BY id")
+        assert rows == [tuple(asdict(row).values()) for _, row in sorted(self.model.rows.items())]
+        workers = self.query("SELECT id, lease_until FROM litequeue_worker ORDER BY id")
         assert workers == sorted(self.model.workers.items())
-        failed = look_into(self.path, "SELECT job, attempt FROM litequeue_failure ORDER BY job, attempt")
+        failed = self.query("SELECT job, attempt FROM litequeue_failure ORDER BY job, attempt")
         assert failed == sorted(self.model.failed)
-        assert look_into(self.path, "SELECT count(*) FROM litequeue_log") == [(0,)]
+        assert self.query("SELECT count(*) FROM litequeue_log") == [(0,)]
+
+    def query(self, text: str) -> list[Any]:
+        return self.look.execute(text).fetchall()
 
 
 TestMachine = StoreMachine.TestCase
 TestMachine.settings = settings(
-    max_examples=60,
+    max_examples=80,
     stateful_step_count=50,
     deadline=None,
     derandomize=True,
