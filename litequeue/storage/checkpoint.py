@@ -15,7 +15,9 @@ log = logging.getLogger("litequeue")
 
 LOG_LIMIT = 4 << 20  # what SQLite cuts the log down to when it starts it anew
 _GROWTH = 4 << 20
+_FRAMES = 2000
 _COMMITS = 256
+_MOST_COMMITS = 2048
 _COMMITS_BETWEEN_LOOKS = 16
 _ALARMING = 64 << 20
 
@@ -37,7 +39,9 @@ class LogKeeper:
         self._path = path
         self._connect = connect
         self._begin = begin
+        self._copier: Connection | None = None
         self._commits = 0
+        self._due = _COMMITS
         self._size = 0  # of the log when it was last copied, or since cut down
         self._warned = _ALARMING // 2
 
@@ -54,27 +58,33 @@ class LogKeeper:
     def _look(self, writer: Connection) -> None:
         size = os.stat(f"{self._path}-wal").st_size
         self._size = min(self._size, size)
-        if self._commits >= _COMMITS or size > self._size + _GROWTH:
+        if self._commits >= self._due or size > self._size + _GROWTH:
+            frames = self._checkpoint(writer)
+            # Other processes write too: the log's own length tells how many commits of ours make it long.
+            self._due = max(_COMMITS_BETWEEN_LOOKS, min(_MOST_COMMITS, self._commits * _FRAMES // max(1, frames)))
             self._commits, self._size = 0, size
-            self._checkpoint(writer)
             self._warn_of_growth(size)
 
-    def _checkpoint(self, writer: Connection) -> None:
-        """Copy the log while we hold the write lock, where no writer can reset it.
+    def _checkpoint(self, writer: Connection) -> int:
+        """Copy the log while we hold the write lock, where no writer can reset it; its length in pages.
 
         A checkpoint takes that lock by itself only in its stronger modes, and when it does not get it falls
         back to the weakest without a word. So one connection holds the lock and another copies; the next
         writer then starts the log anew.
         """
-        copier = self._connect()
+        if self._copier is None:
+            self._copier = self._connect()
+        self._begin(writer)
         try:
-            self._begin(writer)
-            try:
-                copier.execute("PRAGMA wal_checkpoint(RESTART)").fetchall()
-            finally:
-                writer.execute("ROLLBACK")
+            row = self._copier.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()
         finally:
-            copier.close()
+            writer.execute("ROLLBACK")
+        return int(row[1])
+
+    @property
+    def connections(self) -> list[Connection]:
+        """The connections it keeps."""
+        return [] if self._copier is None else [self._copier]
 
     def _warn_of_growth(self, size: int) -> None:
         if size < self._warned * 2:

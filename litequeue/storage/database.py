@@ -182,7 +182,8 @@ class Database:
             self._closed = True
             with self._mutex:
                 readers, self._readers = self._readers, []
-            for connection in [c for _, c in readers] + list(self._writers.values()):
+            kept = self._keeper.connections if self._keeper is not None else []
+            for connection in [c for _, c in readers] + list(self._writers.values()) + kept:
                 connection.close()
             self._writers = {}
             self.hints.close()
@@ -378,6 +379,7 @@ class Database:
     def let_go(self) -> None:
         """In a forked child: let the parent's connections be, and start afresh."""
         lent = [self._lent.connection] if self._lent is not None else []
+        lent += self._keeper.connections if self._keeper is not None else []
         for connection in [c for _, c in self._readers] + list(self._writers.values()) + lent:
             if connection is not None:
                 keep_for_ever(connection)

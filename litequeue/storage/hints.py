@@ -15,7 +15,10 @@ import stat
 import threading
 from collections.abc import Iterable
 
+from ..clock import SystemClock
+
 log = logging.getLogger("litequeue")
+_SILENCE = 10_000  # microseconds
 _NOBODY_THERE = {errno.ENXIO, errno.ENOENT, errno.EPIPE, errno.EAGAIN}
 
 
@@ -35,22 +38,36 @@ class Hints:
 
     def __init__(self, database: str | None) -> None:
         self._database = database if supported() else None
+        self._clock = SystemClock()
+        self._paths: dict[str, str] = {}
         self._pipes: dict[str, int] = {}
+        self._silent_until: dict[str, int] = {}
         self._mutex = threading.Lock()
 
     def send(self, queues: Iterable[str]) -> None:
         """Wake one idle worker of each queue, if there is one."""
         if self._database is None:
             return
-        for queue in set(queues):
-            path = fifo_path(self._database, queue)
-            try:
-                with self._mutex:  # or another thread's close could have us write into some other file
-                    self._send(path)
-            except OSError as error:
-                if error.errno not in _NOBODY_THERE:
-                    # The jobs are stored, and polls find them: no reason to fail.
-                    log.info("%s: no worker can be woken through it: %s", path, error)
+        for queue in queues:
+            if self._silent_until.get(queue, 0) <= self._clock.monotonic():
+                self._try(self._path(queue), queue)
+
+    def _path(self, queue: str) -> str:
+        if queue not in self._paths:
+            assert self._database is not None
+            self._paths[queue] = fifo_path(self._database, queue)
+        return self._paths[queue]
+
+    def _try(self, path: str, queue: str) -> None:
+        try:
+            with self._mutex:  # or another thread's close could have us write into some other file
+                self._send(path)
+        except OSError as error:
+            # Nobody listens: asking again for each job of a thousand in a row would cost more than storing it.
+            self._silent_until[queue] = self._clock.monotonic() + _SILENCE
+            if error.errno not in _NOBODY_THERE:
+                # The jobs are stored, and polls find them: no reason to fail.
+                log.info("%s: no worker can be woken through it: %s", path, error)
 
     def close(self) -> None:
         """Close the pipes that were opened."""
