@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import Awaitable, Callable
 
+from ..job import Lease
 from .outcome import Assignment
 
 
@@ -19,17 +20,17 @@ class Coroutines:
         self._work = work
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
-        self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._tasks: dict[Lease, asyncio.Task[None]] = {}
 
     def put(self, assignments: list[Assignment]) -> None:
         """Start assignments on the loop."""
         loop = self._running_loop()
         loop.call_soon_threadsafe(self._start, assignments)
 
-    def cancel(self, job: int) -> None:
-        """Cancel the coroutine of a job."""
+    def cancel(self, lease: Lease) -> None:
+        """Cancel the coroutine of an attempt, if it has begun."""
         if self._loop is not None:
-            self._loop.call_soon_threadsafe(self._cancel, job)
+            self._loop.call_soon_threadsafe(self._cancel, lease)
 
     def close(self, seconds: float) -> None:
         """Cancel what still runs, and stop the loop, waiting for it at most `seconds`."""
@@ -56,18 +57,26 @@ class Coroutines:
 
     def _start(self, assignments: list[Assignment]) -> None:
         for assignment in assignments:
-            job = assignment.claimed.lease.job
-            task = asyncio.ensure_future(self._work(assignment))
-            self._tasks[job] = task
-            task.add_done_callback(lambda _, job=job: self._tasks.pop(job, None))  # type: ignore[misc]
+            asyncio.ensure_future(self._run(assignment))
 
-    def _cancel(self, job: int) -> None:
-        task = self._tasks.get(job)
+    async def _run(self, assignment: Assignment) -> None:
+        # Known only from here on: asyncio drops a coroutine that is cancelled before its first step, and its
+        # job would be waited for without end.
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks[assignment.lease] = task
+        try:
+            await self._work(assignment)
+        finally:
+            del self._tasks[assignment.lease]
+
+    def _cancel(self, lease: Lease) -> None:
+        task = self._tasks.get(lease)
         if task is not None:
             task.cancel()
 
     async def _stop(self) -> None:
-        tasks = list(self._tasks.values())
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

@@ -72,6 +72,8 @@ class Execution:
         """Run an `async def` on the event loop."""
         began = self._clock.monotonic()
         limit = assignment.policy.timeout
+        if assignment.running.cancelled:
+            return Outcome(assignment, Cancelled(assignment.lease))
         try:
             with assignment.running.entered():
                 async with asyncio.timeout(None if limit is None else limit / SECOND) as timer:
@@ -149,7 +151,7 @@ class Execution:
     def _delay(self, assignment: Assignment, error: BaseException) -> int | None:
         try:
             return next_delay(assignment.policy.retry, assignment.claimed.failures + 1, error, self._rng)
-        except Exception as fault:  # a retry function is the user's code too
+        except BaseException as fault:  # a retry function is the user's code too
             assignment.mailbox.put_line(
                 self._clock.now(), f"the retry function raised {fault!r}; no more tries"
             )
@@ -207,7 +209,7 @@ def lost_child(lease: Lease, how: str) -> Failure:
 def _words(error: BaseException) -> str:
     try:
         return _clean(str(error))
-    except Exception as fault:  # an exception's __str__ may raise anything, and we are explaining it
+    except BaseException as fault:  # an exception's __str__ may raise anything, and we are explaining it
         return f"<its __str__ raised {type(fault).__name__}>"
 
 
@@ -216,7 +218,7 @@ def _traceback(error: BaseException) -> str:
         return ""
     try:
         text = "".join(traceback.format_exception(error))
-    except Exception:  # as above
+    except BaseException:  # as above
         text = "".join(traceback.format_tb(error.__traceback__))
     if len(text) > TRACEBACK_LIMIT:
         half = TRACEBACK_LIMIT // 2

@@ -124,7 +124,7 @@ class Hands:
             return
         assignment.running.ask_to_stop()
         if assignment.is_coroutine:
-            self._coroutines.cancel(lease.job)
+            self._coroutines.cancel(lease)
 
     def close(self) -> int:
         """Let go of everything, and end what can be ended; how many jobs were still running."""
