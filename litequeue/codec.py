@@ -141,7 +141,9 @@ def _resolvable_hints(owner: Any) -> dict[str, Any]:
     """The annotations one by one: a name imported under TYPE_CHECKING must not hide the rest."""
     found: dict[str, Any] = {}
     for holder in reversed(inspect.getmro(owner) if isinstance(owner, type) else (owner,)):
-        names = getattr(holder, "__globals__", None) or vars(sys.modules.get(holder.__module__, typing))
+        names = getattr(holder, "__globals__", None) or vars(
+            sys.modules.get(getattr(holder, "__module__", ""), typing)
+        )
         for name, hint in _annotations(holder).items():
             try:
                 found |= typing.get_type_hints(_Annotated({name: hint}), names)
