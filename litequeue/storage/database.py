@@ -398,6 +398,8 @@ def _run(ticket: Ticket, connection: Connection) -> object:
 
 
 def _strictest(group: Sequence[Ticket]) -> Durability:
+    if len(group) == 1:
+        return group[0].durability
     return Durability.FULL if any(t.durability is Durability.FULL for t in group) else Durability.NORMAL
 
 

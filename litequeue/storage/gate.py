@@ -57,10 +57,17 @@ class Gate:
 
     def pass_through(self, ticket: Ticket) -> Any:
         """Run the ticket's operation, alone or in a group; returns its result or raises its error."""
-        with self.held(ticket):
-            if not ticket.done:
-                self._take_group(ticket)
-                self._run(ticket)
+        try:
+            try:
+                self.enter(ticket)
+                if not ticket.done:
+                    self._take_group(ticket)
+                    self._run(ticket)
+            finally:
+                self.leave(ticket)
+        except BaseException:
+            self.leave(ticket)  # again, in case it was `leave` that a signal struck
+            raise
         if ticket.error is not None:
             raise ticket.error
         return ticket.result
