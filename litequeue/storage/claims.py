@@ -24,7 +24,12 @@ UPDATE litequeue_job SET state = 'cancelled', reason = 'expired', finished_at = 
   ORDER BY expires_at LIMIT :limit)
 """
 IS_SIGNED_ON = "SELECT 1 FROM litequeue_worker WHERE id = ?"
-IS_PAUSED = "SELECT 1 FROM litequeue_queue WHERE name = ? AND paused_at IS NOT NULL"
+# All that a claim wants to know of a queue before it writes, for the price of one statement.
+LOOK = """
+SELECT EXISTS (SELECT 1 FROM litequeue_queue WHERE name = :queue AND paused_at IS NOT NULL),
+       (SELECT min(run_at) FROM litequeue_job WHERE state = 'scheduled' AND queue = :queue),
+       EXISTS (SELECT 1 FROM litequeue_job WHERE state = 'ready' AND queue = :queue AND parked = 0)
+"""
 CANDIDATES = """
 SELECT id, task, payload, codec, priority, attempt, failures, crashes, run_at, ack, max_crashes, meta,
        options, expires_at
@@ -51,7 +56,6 @@ FIRST_PARKED = (
     "SELECT min(task) FROM litequeue_job WHERE state = 'ready' AND parked = 1 AND queue = ? AND task > ?"
 )
 PAYLOAD = "SELECT body FROM litequeue_blob WHERE job = ? AND kind = 'payload'"
-HAS_READY = "SELECT 1 FROM litequeue_job WHERE state = 'ready' AND parked = 0 AND queue = ? LIMIT 1"
 NEXT_DUE = "SELECT min(run_at) FROM litequeue_job WHERE state = 'scheduled' AND queue = ?"
 NEXT_EXPIRY = """
 SELECT min(expires_at) FROM litequeue_job INDEXED BY litequeue_expiring
@@ -71,11 +75,14 @@ def claim(connection: Connection, worker: int, wants: Iterable[Want], now: int) 
     """Give a worker what it wants, queue by queue in the order of its wants."""
     jobs: list[Claimed] = []
     met = _Met()
-    connection.execute(EXPIRE, {"now": now, "limit": CHUNK})
+    if _is_past(connection.execute(NEXT_EXPIRY).fetchone()[0], now):
+        connection.execute(EXPIRE, {"now": now, "limit": CHUNK})
     for want in wants:
-        promote(connection, want.queue, now)
+        is_paused, due, is_ready = connection.execute(LOOK, {"queue": want.queue}).fetchone()
+        if _is_past(due, now):
+            is_ready = promote(connection, want.queue, now)
         left = _left(want, jobs)
-        if left.limit + left.slots > 0 and connection.execute(IS_PAUSED, (want.queue,)).fetchone() is None:
+        if left.limit + left.slots > 0 and not is_paused and (is_ready or want.revive):
             jobs += _claim_from(connection, worker, left, now, met)
     return Claim(tuple(jobs), frozenset(met.unknown), met.parked)
 
@@ -95,11 +102,8 @@ def is_work_waiting(connection: Connection, queues: Iterable[str], now: int) -> 
     if _is_past(connection.execute(NEXT_EXPIRY).fetchone()[0], now):
         return True
     for queue in queues:
-        if connection.execute(IS_PAUSED, (queue,)).fetchone() is not None:
-            continue
-        if connection.execute(HAS_READY, (queue,)).fetchone() is not None:
-            return True
-        if _is_past(connection.execute(NEXT_DUE, (queue,)).fetchone()[0], now):
+        is_paused, due, is_ready = connection.execute(LOOK, {"queue": queue}).fetchone()
+        if not is_paused and (is_ready or _is_past(due, now)):
             return True
     return False
 
