@@ -14,7 +14,6 @@ from .human import seconds
 from .terminal import Terminal
 
 Command = Callable[[argparse.Namespace, Terminal], int]
-Commands = "argparse._SubParsersAction[Parser]"
 DONE, NO = 0, 1
 
 
