@@ -107,7 +107,7 @@ class TestWorker(CommandCase):
         with subprocess.Popen(
             [sys.executable, "-m", "litequeue", "worker", "jobs.db", "--app", "app"],
             cwd=self.place,
-            env={"PYTHONPATH": CHECKOUT["PYTHONPATH"]},
+            env=os.environ | CHECKOUT,
             stderr=subprocess.PIPE,
             text=True,
         ) as process:
