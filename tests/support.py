@@ -57,7 +57,10 @@ class Program:
     def hear(self) -> str:
         """Its next line; fails with what it wrote to standard error when there is none."""
         assert self._process.stdout is not None and self._process.stderr is not None
+        watchdog = threading.Timer(PATIENCE_SECONDS, self._process.kill)
+        watchdog.start()
         line = self._process.stdout.readline()
+        watchdog.cancel()
         if not line:
             raise AssertionError(f"the process said nothing more:\n{self._process.stderr.read()}")
         return line.rstrip("\n")
