@@ -73,6 +73,7 @@ CONSTANT_MAKERS = re.compile(
     r"|typing\.(TypeVar|ParamSpec|NewType|cast)|types\.MappingProxyType|collections\.namedtuple"
     r"|contextvars\.ContextVar|logging\.getLogger|re\.compile|struct\.Struct|json\.JSON\w+coder"
     r"|datetime\.(date|time|datetime|timedelta)|decimal\.Decimal|pathlib\.(Path|PurePath)"
+    r"|[A-Z_]+\.(format|join|replace|split|items|keys|values)"
 )
 
 Rule = Callable[[Module], Iterator[str]]

@@ -225,6 +225,7 @@ class TestRules(unittest.TestCase):
             A = re.compile(' '.join('ab'))
             B = open('x')  # bad
             C = lambda: open('x')
+            SQL = TEXT.replace('a', 'b')
             print()  # bad
             for x in A: pass  # bad
             class D:
