@@ -37,6 +37,7 @@ from .errors import (
     LiteQueueError,
     NotAllowed,
     PayloadTooLarge,
+    QueueFull,
 )
 from .handle import Job
 from .job import State
@@ -66,6 +67,7 @@ __all__ = [
     "NotAllowed",
     "PayloadTooLarge",
     "Queue",
+    "QueueFull",
     "Reject",
     "Retry",
     "RetryLater",

@@ -128,6 +128,10 @@ class UnsupportedSQLite(DatabaseError):
     """The SQLite library of this Python is older than 3.37."""
 
 
+class QueueFull(LiteQueueError):
+    """The queue holds as many waiting jobs as its `maxsize` allows."""
+
+
 class QueueClosed(LiteQueueError):
     """The queue was closed and can not be used any more."""
 

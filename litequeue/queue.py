@@ -37,7 +37,8 @@ class Queue:
 
     `durability="full"` syncs every enqueue and settlement to the disk, `"normal"` may lose the newest at a
     power cut. `lease` and `retention` are seconds or `timedelta`s: how long a hung worker keeps its jobs, and
-    how long final jobs stay (None: for ever). `max_payload` bounds encoded arguments and results, in bytes.
+    how long final jobs stay (None: for ever). `maxsize` bounds the waiting jobs (0: no bound, else an enqueue
+    may raise `QueueFull`), `max_payload` encoded arguments and results, in bytes.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class Queue:
         durability: Literal["full", "normal"] = "full",
         lease: Duration = 30,
         retention: Duration | None = WEEK,
+        maxsize: int = 0,
         codec: Codec = JSON,
         clock: Clock | None = None,
         max_payload: int = PAYLOAD_LIMIT,
@@ -61,6 +63,7 @@ class Queue:
         self.clock = clock or SystemClock()
         self.lease = duration(lease, "lease")
         self.retention = None if retention is None else duration(retention, "retention")
+        self.maxsize = whole(maxsize, "maxsize", 0, 2**62)
         self.max_payload = whole(max_payload, "max_payload", 1, 1 << 30)
         self.declared: dict[str, Task[..., Any]] = {}
         self._plain: dict[str, Task[..., Any]] = {}
@@ -182,7 +185,7 @@ class Queue:
             raise InvalidOption("the calls name different connections; one transaction has only one")
         connection = next(iter(connections.values()), None)
         desk = self.desk
-        return [Job(desk, id) for id in desk.store.enqueue(jobs, connection)]
+        return [Job(desk, id) for id in desk.store.enqueue(jobs, connection, bound=self.maxsize)]
 
     def _mold(self, call: Call[Any]) -> Mold:
         """What all jobs of a task with these options have in common."""

@@ -61,7 +61,8 @@ class LogKeeper:
         if self._commits >= self._due or size > self._size + _GROWTH:
             frames = self._checkpoint(writer)
             # Other processes write too: the log's own length tells how many commits of ours make it long.
-            self._due = max(_COMMITS_BETWEEN_LOOKS, min(_MOST_COMMITS, self._commits * _FRAMES // max(1, frames)))
+            due = self._commits * _FRAMES // max(1, frames)
+            self._due = max(_COMMITS_BETWEEN_LOOKS, min(_MOST_COMMITS, due))
             self._commits, self._size = 0, size
             self._warn_of_growth(size)
 

@@ -142,9 +142,7 @@ def _is_past(instant: int | None, now: int) -> bool:
     return instant is not None and instant <= now
 
 
-def _claim_from(
-    connection: Connection, worker: int, want: Want, now: int, met: _Met
-) -> list[Claimed]:
+def _claim_from(connection: Connection, worker: int, want: Want, now: int, met: _Met) -> list[Claimed]:
     for task in want.revive:
         connection.execute(REVIVE, (want.queue, task, want.limit + want.slots))
     rows = _candidates(connection, want, now, met)

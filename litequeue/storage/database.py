@@ -21,7 +21,7 @@ from .gate import Durability, Gate, Ticket
 from .hints import Hints
 from .patience import Patience
 from .sidefile import SideFile, open_side_file
-from .transactions import run_on_foreign, run_plain, savepoint
+from .transactions import run_group, run_on_foreign, run_plain, savepoint
 from .translate import translate, translated
 
 T = TypeVar("T")
@@ -334,7 +334,7 @@ class Database:
         try:
             connection = self._writer(_strictest(group))
             self._patience.begin(connection)
-            self._run_operations(connection, group)
+            run_group(connection, group, self._ours)
             leader.settled = True
             connection.execute("COMMIT")
             self.verify()
@@ -351,20 +351,6 @@ class Database:
         else:
             if self._keeper is not None:
                 self._keeper.tend(connection)
-
-    def _run_operations(self, connection: Connection, group: Sequence[Ticket]) -> None:
-        if len(group) == 1:
-            group[0].result = _run(group[0], connection)
-            return
-        for ticket in group:
-            ticket.error = None
-            try:
-                with savepoint(connection):
-                    ticket.result = _run(ticket, connection)
-            except Exception as error:  # goes to the ticket's owner, never to its neighbours
-                if not connection.in_transaction:
-                    raise  # a full disk ends the whole transaction, and with it every neighbour's work
-                ticket.error = self._ours(error)
 
     def _ours(self, error: Exception) -> Exception:
         """What to raise for an error of the driver; a file that is gone explains most of them."""
@@ -390,11 +376,6 @@ class Database:
         self._reset()
         if not self._closed:
             self._open_side_file()
-
-
-def _run(ticket: Ticket, connection: Connection) -> object:
-    assert ticket.operation is not None
-    return ticket.operation(connection)
 
 
 def _strictest(group: Sequence[Ticket]) -> Durability:

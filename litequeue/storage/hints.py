@@ -63,7 +63,7 @@ class Hints:
             with self._mutex:  # or another thread's close could have us write into some other file
                 self._send(path)
         except OSError as error:
-            # Nobody listens: asking again for each job of a thousand in a row would cost more than storing it.
+            # Nobody listens: to ask again for each of a thousand jobs in a row would cost too much.
             self._silent_until[queue] = self._clock.monotonic() + _SILENCE
             if error.errno not in _NOBODY_THERE:
                 # The jobs are stored, and polls find them: no reason to fail.

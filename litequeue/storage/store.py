@@ -21,7 +21,7 @@ from ..job import (
     Turn,
     Want,
 )
-from . import claims, settling
+from . import claims, limits, settling
 from .database import Database
 from .gate import Durability
 from .reports import matching
@@ -30,12 +30,12 @@ LAST_ID = """
 SELECT max(coalesce((SELECT max(id) FROM litequeue_job), 0),
            coalesce((SELECT CAST(value AS INTEGER) FROM litequeue_meta WHERE key = 'last_id'), 0))
 """
-ENQUEUE = """
-INSERT INTO litequeue_job (id, task, queue, state, priority, created_at, run_at, expires_at, retention,
+_NEW_JOB = """
+  litequeue_job (id, task, queue, state, priority, created_at, run_at, expires_at, retention,
                            max_crashes, ack, tags, meta, options, codec, payload)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
-ENQUEUE_ONE = ENQUEUE.replace("VALUES (?", f"VALUES (({LAST_ID}) + 1")
+ENQUEUE = f"INSERT INTO {_NEW_JOB} VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+ENQUEUE_ONE = f"INSERT INTO {_NEW_JOB} VALUES (({LAST_ID}) + 1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 ADD_PAYLOAD = "INSERT INTO litequeue_blob (job, kind, body) VALUES (?, 'payload', ?)"
 CANCEL_WAITING = """
 UPDATE litequeue_job
@@ -86,15 +86,23 @@ class Store:
 
     # --- producer ----------------------------------------------------------------------------------
 
-    def enqueue(self, jobs: Sequence[NewJob], connection: Connection | None = None) -> list[int]:
+    def enqueue(
+        self, jobs: Sequence[NewJob], connection: Connection | None = None, *, bound: int = 0
+    ) -> list[int]:
         """Store jobs, all or none; their ids in order.
 
-        With a connection they are written inside its transaction, and are there when that commits.
+        With a connection they are written inside its transaction, and are there when that commits. Raises
+        `QueueFull` when more than `bound` jobs would wait in a queue; 0 is no bound.
         """
         now = self.clock.now()
+
+        def operation(connection: Connection) -> list[int]:
+            limits.require_room(connection, jobs, bound)
+            return _insert(connection, jobs, now)
+
         if connection is not None:
-            return self.database.write_on(connection, lambda c: _insert(c, jobs, now))
-        ids = self.database.write(lambda c: _insert(c, jobs, now), Durability.FULL)
+            return self.database.write_on(connection, operation)
+        ids = self.database.write(operation, Durability.FULL)
         self.hint({job.queue for job in jobs})
         return ids
 

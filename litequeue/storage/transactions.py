@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from sqlite3 import Connection
 from typing import TypeVar
 
 from .. import errors
+from .gate import Ticket
 from .translate import translated
 
 T = TypeVar("T")
@@ -34,6 +35,29 @@ def run_on_foreign(
             return _run_apart(connection, operation)
         with whole(connection):
             return run_plain(operation, connection)
+
+
+def run_group(
+    connection: Connection, group: Sequence[Ticket], ours: Callable[[Exception], Exception]
+) -> None:
+    """Run the operations of a group; the failure of one is its owner's, and never its neighbours'."""
+    if len(group) == 1:
+        group[0].result = _run(group[0], connection)
+        return
+    for ticket in group:
+        ticket.error = None
+        try:
+            with savepoint(connection):
+                ticket.result = _run(ticket, connection)
+        except Exception as error:
+            if not connection.in_transaction:
+                raise  # a full disk ends the whole transaction, and with it every neighbour's work
+            ticket.error = ours(error)
+
+
+def _run(ticket: Ticket, connection: Connection) -> object:
+    assert ticket.operation is not None
+    return ticket.operation(connection)
 
 
 def begins_by_itself(connection: Connection) -> bool:

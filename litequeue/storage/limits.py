@@ -1,0 +1,32 @@
+"""How much a queue may hold."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from sqlite3 import Connection
+
+from ..errors import QueueFull
+from ..job import NewJob
+
+# Counts no further than the bound, however many wait.
+_JOBS = "FROM litequeue_job WHERE queue = :queue AND"
+WAITING = f"""
+SELECT (SELECT count(*) FROM (SELECT 1 {_JOBS} state = 'ready' AND parked = 0 LIMIT :bound))
+     + (SELECT count(*) FROM (SELECT 1 {_JOBS} state = 'ready' AND parked = 1 LIMIT :bound))
+     + (SELECT count(*) FROM (SELECT 1 {_JOBS} state = 'scheduled' LIMIT :bound))
+     + (SELECT count(*) FROM (SELECT 1 {_JOBS} state = 'blocked' LIMIT :bound))
+"""
+
+
+def require_room(connection: Connection, jobs: Sequence[NewJob], bound: int) -> None:
+    """Raise `QueueFull` when more jobs than `bound` would wait in a queue; 0 is no bound."""
+    if not bound:
+        return
+    for queue, more in Counter(job.queue for job in jobs).items():
+        waiting = connection.execute(WAITING, {"queue": queue, "bound": bound}).fetchone()[0]
+        if waiting + more > bound:
+            raise QueueFull(
+                f"the queue {queue!r} holds {waiting:,} waiting jobs of at most {bound:,}, so {more:,} more "
+                "do not fit; try again when workers have caught up"
+            )
