@@ -21,6 +21,7 @@ class Coroutines:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._tasks: dict[Lease, asyncio.Task[None]] = {}
+        self._kept: set[asyncio.Task[None]] = set()
 
     def put(self, assignments: list[Assignment]) -> None:
         """Start assignments on the loop."""
@@ -57,7 +58,9 @@ class Coroutines:
 
     def _start(self, assignments: list[Assignment]) -> None:
         for assignment in assignments:
-            asyncio.ensure_future(self._run(assignment))
+            task = asyncio.ensure_future(self._run(assignment))
+            self._kept.add(task)  # the event loop itself holds its tasks only weakly
+            task.add_done_callback(self._kept.discard)
 
     async def _run(self, assignment: Assignment) -> None:
         # Known only from here on: asyncio drops a coroutine that is cancelled before its first step, and its

@@ -1,4 +1,4 @@
-"""What the tests of the worker share: assignments made by hand, a queue on a file, waiting without sleeping."""
+"""What the tests of the worker share: assignments made by hand, a queue on a file, patience."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import random
 import threading
 import time
 import unittest
+import unittest.mock
 from collections.abc import Callable
 from typing import Any
 
@@ -49,9 +50,10 @@ class QuietCase(unittest.TestCase):
 
     def setUp(self) -> None:
         log = logging.getLogger("litequeue")
-        before = log.handlers[:], log.propagate
-        log.handlers, log.propagate = [logging.NullHandler()], False
-        self.addCleanup(lambda: (setattr(log, "handlers", before[0]), setattr(log, "propagate", before[1])))
+        for name, value in (("handlers", [logging.NullHandler()]), ("propagate", False)):
+            patch = unittest.mock.patch.object(log, name, value)
+            patch.start()
+            self.addCleanup(patch.stop)
 
 
 class ExecutionCase(QuietCase):
@@ -64,7 +66,7 @@ class ExecutionCase(QuietCase):
         self.clock = HandClock()
         self.queue = Queue(":memory:")  # only to declare tasks with; never opened
         self.limits = Limits(self.clock, lambda *_: None)
-        self.addCleanup(lambda: self.limits.close())
+        self.addCleanup(self.limits.close)
         self.execution = Execution(self.clock, self.limits, MAX_PAYLOAD, random.Random(1))
 
     def declare(self, function: Callable[..., Any], **options: Any) -> Task[..., Any]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import builtins
 import os
-import sys
 from typing import Any
 
 from litequeue import Cancel, Reject, Retry, RetryLater, Snooze, current_job
@@ -45,7 +45,7 @@ class Outcomes(ExecutionCase):
         self.assertEqual((settlement.codec, JSON.decode(settlement.result or "")), ("json", [1, 2]))
 
     def test_none_is_kept_as_nothing(self) -> None:
-        self.assertEqual(self.settle(lambda_free), Complete(self.assignment(lambda_free).lease))
+        self.assertEqual(self.settle(nothing), Complete(self.assignment(nothing).lease))
 
     def test_a_result_that_can_not_be_stored_fails_once_and_is_not_tried_again(self) -> None:
         def give() -> object:
@@ -257,12 +257,12 @@ class Outcomes(ExecutionCase):
     def test_what_can_not_be_read_fails_once_and_never_runs(self) -> None:
         for payload in ("[", "{}", "[[], {}, 1]", "[1, {}]", "[[" * 50_000, '[[{"$": "nonsense"}],{}]'):
             with self.subTest(payload=payload[:10]):
-                failed = self.prepare(self.declare(lambda_free, retry=TWICE), payload=payload)
+                failed = self.prepare(self.declare(nothing, retry=TWICE), payload=payload)
                 assert isinstance(failed, Fail)
                 self.assertEqual((failed.retry_at, failed.failure.reason), (None, "error"))
 
     def test_arguments_that_do_not_fit_fail_once(self) -> None:
-        failed = self.prepare(self.declare(lambda_free, retry=TWICE), 1)
+        failed = self.prepare(self.declare(nothing, retry=TWICE), 1)
         assert isinstance(failed, Fail)
         self.assertIsNone(failed.retry_at)
         self.assertIn("BadArguments", failed.failure.type)
@@ -279,7 +279,7 @@ class Outcomes(ExecutionCase):
         ]
         for damage in damages:
             with self.subTest(**damage):
-                failed = self.prepare(self.declare(lambda_free), **damage)
+                failed = self.prepare(self.declare(nothing), **damage)
                 assert isinstance(failed, Fail)
                 self.assertIsNone(failed.retry_at)
 
@@ -438,7 +438,7 @@ class Coroutines(ExecutionCase):
         self.assertIn("use a plain function", settlement.failure.message)
 
 
-def lambda_free() -> None:
+def nothing() -> None:
     """A task that has nothing to say."""
 
 
@@ -446,8 +446,6 @@ def raise_it(name: str) -> None:
     """Raise an exception by its name."""
     if name == "CancelledError":
         raise asyncio.CancelledError
-    import builtins
-
     raise getattr(builtins, name)("here")
 
 
@@ -455,6 +453,3 @@ async def araise(name: str) -> None:
     """`raise_it` as a coroutine."""
     await asyncio.sleep(0)
     raise_it(name)
-
-
-assert sys.version_info >= (3, 11)
