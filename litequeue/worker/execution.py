@@ -6,6 +6,7 @@ import asyncio
 import os
 import random
 import traceback
+from types import TracebackType
 from typing import Any
 
 from ..clock import SECOND, Clock
@@ -13,7 +14,7 @@ from ..codec import Codec, reader
 from ..context import Mailbox, RunningJob, no_transaction
 from ..directives import Cancel, Reject, RetryLater, Snooze, TaskTimeout
 from ..errors import BadArguments, EncodingError, InvalidOption, LiteQueueError, PayloadTooLarge
-from ..job import Cancelled, Claimed, Complete, Fail, Failure, Lease, Settlement, Snoozed
+from ..job import Cancelled, Claimed, Complete, Fail, Failure, Settlement, Snoozed
 from ..options import NO_OPTIONS, UNSET, stored_options
 from ..retry import NO_RETRY, Retry, next_delay
 from ..tasks import Task
@@ -201,11 +202,6 @@ def failure_of(error: BaseException, reason: str, message: str | None = None) ->
     return Failure(reason, name, text[:MESSAGE_LIMIT], _traceback(error))
 
 
-def lost_child(lease: Lease, how: str) -> Failure:
-    """The record of an isolated attempt whose process died."""
-    return Failure("crashed", "ProcessDied", f"the process of attempt {lease.attempt} {how}")
-
-
 def _words(error: BaseException) -> str:
     try:
         return _clean(str(error))
@@ -216,14 +212,23 @@ def _words(error: BaseException) -> str:
 def _traceback(error: BaseException) -> str:
     if isinstance(error, LiteQueueError) and error.__traceback__ is None:
         return ""
+    frames = _frames_of_the_task(error.__traceback__)
     try:
-        text = "".join(traceback.format_exception(error))
+        text = "".join(traceback.format_exception(type(error), error, frames))
     except BaseException:  # as above
-        text = "".join(traceback.format_tb(error.__traceback__))
+        text = "".join(traceback.format_tb(frames))
     if len(text) > TRACEBACK_LIMIT:
         half = TRACEBACK_LIMIT // 2
         text = f"{text[:half]}\n… {len(text) - TRACEBACK_LIMIT:,} characters left out …\n{text[-half:]}"
     return _clean(text)
+
+
+def _frames_of_the_task(frames: TracebackType | None) -> TracebackType | None:
+    """The frames without ours at the top, unless there are no others."""
+    first = frames
+    while first is not None and first.tb_frame.f_code.co_filename == __file__:
+        first = first.tb_next
+    return first or frames
 
 
 def _clean(text: str) -> str:
