@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 import threading
 import time
@@ -60,6 +59,8 @@ class SystemClock:
 
 async def pause(seconds: float) -> None:
     """Let `seconds` pass for a coroutine, while others run."""
+    import asyncio
+
     await asyncio.sleep(seconds)
 
 

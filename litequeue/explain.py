@@ -61,7 +61,9 @@ def _ended(case: Case) -> Explanation | None:
     words = f"{job.reason}: {job.message}" if job.message else f"{job.reason}"
     if job.reason == "expired":
         return Explanation("expired", f"it was not started before it expired, and was cancelled at {when}")
-    return Explanation(str(job.state), f"it was {job.state} at {when} ({words})".replace("was failed", "failed"))
+    return Explanation(
+        str(job.state), f"it was {job.state} at {when} ({words})".replace("was failed", "failed")
+    )
 
 
 def _running(case: Case) -> Explanation | None:
@@ -69,12 +71,16 @@ def _running(case: Case) -> Explanation | None:
     if job.state is not State.RUNNING:
         return None
     if all(worker.id != job.worker for worker in case.workers):
-        return Explanation("orphaned", f"its worker {job.worker} died; any live worker will return it to the queue")
+        return Explanation(
+            "orphaned", f"its worker {job.worker} died; any live worker will return it to the queue"
+        )
     if job.cancelling:
         return Explanation("cancelling", f"it was asked to stop, and ends with attempt {job.attempt}")
     if job.started_at is None:
         return Explanation("running", f"worker {job.worker} holds it and is about to start it")
-    return Explanation("running", f"it runs on worker {job.worker} since {_at(job.started_at)}, attempt {job.attempt}")
+    return Explanation(
+        "running", f"it runs on worker {job.worker} since {_at(job.started_at)}, attempt {job.attempt}"
+    )
 
 
 def _blocked(case: Case) -> Explanation | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Callable, Generator
 from datetime import datetime, timedelta
@@ -193,6 +192,8 @@ class Job(Generic[R]):
 
     async def aresult(self, timeout: float | timedelta | None = None) -> R:
         """`result` for a coroutine: the event loop waits neither for the job nor for the disk."""
+        import asyncio
+
         limit = None if timeout is None else duration(timeout, "timeout") / SECOND
         nap = _SHORTEST_PAUSE
         try:

@@ -129,7 +129,9 @@ def checked(given: Mapping[str, Any]) -> Options:
 def text_name(value: object, what: str) -> str:
     """A name that a person can read: 1 to 200 printable characters."""
     if not isinstance(value, str) or not 0 < len(value) <= _NAME_LIMIT or not value.isprintable():
-        raise InvalidOption(f"{what} is {value!r:.80}; give a text of 1 to {_NAME_LIMIT} printable characters")
+        raise InvalidOption(
+            f"{what} is {value!r:.80}; give a text of 1 to {_NAME_LIMIT} printable characters"
+        )
     try:
         value.encode()
     except UnicodeEncodeError:

@@ -10,6 +10,7 @@ from datetime import timedelta
 
 from .clock import SECOND, duration
 from .errors import InvalidOption
+from .names import module_name
 
 ExceptionTypes = type[BaseException] | str | Sequence[type[BaseException] | str]
 RetryFunction = Callable[[int, BaseException], float | timedelta | None]
@@ -93,8 +94,11 @@ RetryOption = int | Retry | RetryFunction
 
 
 def exception_name(kind: type[BaseException]) -> str:
-    """The name under which an exception class is listed in a stored policy: `module:QualName`."""
-    return f"{kind.__module__}:{kind.__qualname__}"
+    """The name under which an exception class is listed in a stored policy: `module:QualName`.
+
+    A class of a script has the same name in the script as in a worker that imports it.
+    """
+    return f"{module_name(kind)}:{kind.__qualname__}"
 
 
 def retry_policy(value: RetryOption) -> Retry | RetryFunction:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
-import sys
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, update_wrapper
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Protocol, TypeVar, Unpack, overload
 
 from .codec import NO_TYPES, Codec, Types, hints, named_types
 from .errors import BadArguments, InvalidOption, InvalidTask
+from .names import module_name
 from .options import NO_OPTIONS, CallOptions, Options, checked, text_name
 
 if TYPE_CHECKING:
@@ -20,7 +18,6 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 R = TypeVar("R")
-INTERACTIVE = "interactive"
 _BY_PLACE = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
 
@@ -62,6 +59,8 @@ class Task(Generic[P, R]):
 
     async def aenqueue(self, *args: P.args, **kwargs: P.kwargs) -> Job[R]:
         """`enqueue` for a coroutine: the event loop does not wait for the disk."""
+        import asyncio
+
         self.check(args, kwargs)
         return (await asyncio.to_thread(self.producer.submit, [Call(self, args, kwargs)]))[0]
 
@@ -193,16 +192,3 @@ def task_name(function: object) -> str:
     if inspect.ismethod(function):
         raise InvalidTask(f"{qualified} is a method bound to an object; enqueue a function of a module")
     return f"{module_name(function)}:{qualified}"
-
-
-def module_name(function: object) -> str:
-    """The importable name of the module of a function; a script's is that of its file, never `__main__`."""
-    name = str(getattr(function, "__module__", None) or INTERACTIVE)
-    if name != "__main__":
-        return name
-    main = sys.modules["__main__"]
-    spec = getattr(main, "__spec__", None)
-    if spec is not None:
-        return str(spec.name).removesuffix(".__main__")
-    path = getattr(main, "__file__", None)
-    return Path(path).stem if path else INTERACTIVE

@@ -9,7 +9,6 @@ import sqlite3
 import sys
 from collections.abc import Callable, Iterator
 from functools import cache
-from importlib import resources
 from pathlib import Path
 from sqlite3 import Connection
 
@@ -198,7 +197,7 @@ def _pending(version: int | None) -> Iterator[str]:
 
 def schema_text() -> str:
     """The text of `schema.sql`."""
-    return resources.files(__package__).joinpath("schema.sql").read_text(encoding="utf-8")
+    return Path(__file__).with_name("schema.sql").read_text(encoding="utf-8")
 
 
 @cache

@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from types import TracebackType
 
 from ..errors import WorkerError
+from ..names import INTERACTIVE, module_name
 from ..queue import Queue
 from ..resolve import Resolver, import_apps
-from ..tasks import INTERACTIVE, module_name
 from .loop import Loop
 from .settings import WorkerOptions
 from .supervisor import Crew, Supervisor

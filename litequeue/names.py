@@ -1,0 +1,24 @@
+"""How functions and classes are called in the file: by a name under which other processes find them."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+INTERACTIVE = "interactive"
+
+
+def module_name(thing: object) -> str:
+    """The importable name of the module of a function or class; a script's is that of its file, never `__main__`.
+
+    `INTERACTIVE` for what no other process can import.
+    """
+    name = str(getattr(thing, "__module__", None) or INTERACTIVE)
+    if name != "__main__":
+        return name
+    main = sys.modules["__main__"]
+    spec = getattr(main, "__spec__", None)
+    if spec is not None:
+        return str(spec.name).removesuffix(".__main__")
+    path = getattr(main, "__file__", None)
+    return Path(path).stem if path else INTERACTIVE
