@@ -20,7 +20,7 @@ from ..clock import SECOND, Clock
 from ..codec import JSON, JsonCodec
 from ..directives import TaskTimeout
 from ..job import Cancelled, Claimed, Complete, Crash, Fail, Failure, Lease, Settlement, Snoozed
-from ..tasks import INTERACTIVE, module_name
+from ..names import INTERACTIVE, module_name
 from .execution import Execution, failure_of
 from .outcome import Assignment, Outcome
 

@@ -3,11 +3,14 @@
 import json
 import math
 import random
+import sys
 import unittest
 from collections.abc import Sequence
 from datetime import timedelta
 from functools import partial
+from types import ModuleType
 from typing import Any
+from unittest.mock import patch
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -231,3 +234,10 @@ class TestExceptionNames(unittest.TestCase):
     def test_module_and_qualified_name(self) -> None:
         self.assertEqual(exception_name(Flaky), f"{__name__}:Flaky")
         self.assertEqual(exception_name(KeyError), "builtins:KeyError")
+
+    def test_a_class_of_a_script_is_called_after_its_file(self) -> None:
+        script = ModuleType("__main__")
+        script.__file__ = "/somewhere/app.py"
+        with patch.dict(sys.modules, {"__main__": script}), patch.object(Flaky, "__module__", "__main__"):
+            self.assertEqual(exception_name(Flaky), "app:Flaky")
+            self.assertIsNotNone(wait(Retry(on="app:Flaky"), 1, VeryFlaky()))
