@@ -9,7 +9,7 @@ INTERACTIVE = "interactive"
 
 
 def module_name(thing: object) -> str:
-    """The importable name of the module of a function or class; for a script that of its file, not `__main__`.
+    """The importable name of the module of a function or class; a script's is that of its file.
 
     `INTERACTIVE` for what no other process can import.
     """
