@@ -365,6 +365,21 @@ JSON = JsonCodec()
 PICKLE = PickleCodec()
 
 
+def checked_codec(codec: object) -> Codec:
+    """The codec that a queue was given. Raises `InvalidOption` for what is none."""
+    verbs = all(callable(getattr(codec, verb, None)) for verb in ("encode", "decode"))
+    if not verbs or not isinstance(getattr(codec, "name", None), str):
+        raise InvalidOption(
+            f"codec is {codec!r:.80}; give litequeue.JSON, litequeue.PICKLE or one of your own"
+        )
+    return typing.cast(Codec, codec)
+
+
+def byte_size(data: str | bytes) -> int:
+    """How many bytes an encoded value takes in the file."""
+    return len(data) if isinstance(data, bytes) or data.isascii() else len(data.encode())
+
+
 def reader(codec: Codec, stored_name: str) -> Codec:
     """The codec that may read a value stored under `stored_name`: the queue's own, or JSON."""
     if stored_name == codec.name:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta
 from sqlite3 import Connection
 from typing import Any, Literal, TypedDict
 
-from .clock import duration, instant
+from .clock import SECOND, duration, instant
 from .errors import EncodingError, InvalidOption
 from .retry import Retry, RetryFunction, RetryOption, retry_policy
 
@@ -146,6 +147,42 @@ def whole(value: object, what: str, low: int, high: int) -> int:
     return value
 
 
+def list_of_names(value: object, what: str) -> tuple[str, ...]:
+    """Names given one by one; a single text is not taken letter by letter."""
+    if isinstance(value, (str, bytes, Mapping)) or not isinstance(value, Iterable):
+        raise InvalidOption(f"{what} is {value!r:.80}; give a list of names")
+    return tuple(text_name(name, f"a name in {what}") for name in value)
+
+
+def path_text(path: object) -> str:
+    """The path of the queue's file as text."""
+    given = os.fspath(path) if isinstance(path, (str, os.PathLike)) else None
+    if not isinstance(given, str) or not given or "\0" in given:
+        raise InvalidOption(f"path is {path!r:.80}; give the path of a file, or ':memory:'")
+    return given
+
+
+def lease_time(value: Duration) -> int:
+    """Microseconds of a lease."""
+    micros = duration(value, "lease")
+    if micros < SECOND:
+        raise InvalidOption(
+            f"lease is {value!r}; give at least 1 second, or no worker could renew it in time"
+        )
+    return micros
+
+
+def explicit(given: Mapping[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any], Options]:
+    """Arguments, keyword arguments and options out of the keywords of the explicit form of `enqueue`."""
+    options = {key: value for key, value in given.items() if key not in ("args", "kwargs")}
+    args, kwargs = given.get("args", ()), given.get("kwargs", {})
+    if isinstance(args, (str, bytes)) or not isinstance(args, Iterable) or not isinstance(kwargs, Mapping):
+        raise InvalidOption(f"args={args!r:.60}, kwargs={kwargs!r:.60}: give a tuple and a dict")
+    if not all(isinstance(name, str) for name in kwargs):
+        raise InvalidOption(f"kwargs={kwargs!r:.60}: the names of arguments are texts")
+    return tuple(args), dict(kwargs), checked(options)
+
+
 def _expires(value: Duration | datetime) -> dict[str, Any]:
     if isinstance(value, datetime):
         return {"expires_at": instant(value, "expires")}
@@ -185,9 +222,14 @@ def _meta(value: object) -> str:
 def meta_text(value: Mapping[str, object]) -> str:
     """The JSON text of a job's meta. Raises `InvalidOption` when it holds more than plain JSON."""
     try:
-        return json.dumps(dict(value), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        text = json.dumps(dict(value), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        text.encode()
+        same = json.loads(text) == value
     except (ValueError, TypeError, RecursionError) as error:
         raise InvalidOption(f"meta can not be stored as JSON: {error}") from error
+    if not same:
+        raise InvalidOption(f"meta is {value!r:.80}, which JSON would change; use lists and text keys")
+    return text
 
 
 def _isolate(value: object) -> bool:

@@ -13,15 +13,42 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, Unpack, overload
 
 from .clock import Clock, SystemClock, duration
-from .codec import JSON, NO_TYPES, Codec, Types
-from .errors import InvalidOption, InvalidTask, PayloadTooLarge
+from .codec import JSON, NO_TYPES, Codec, Types, byte_size, checked_codec
+from .errors import InvalidOption, InvalidTask, PayloadTooLarge, QueueClosed
 from .handle import Desk, Job
-from .job import Filter, State, WorkerInfo, state_named
+from .job import State, WorkerInfo
 from .mold import Mold, make_mold
-from .options import NO_OPTIONS, UNSET, CallOptions, Duration, Options, TaskOptions, checked, text_name, whole
+from .options import (
+    NO_OPTIONS,
+    UNSET,
+    CallOptions,
+    Duration,
+    Options,
+    TaskOptions,
+    checked,
+    explicit,
+    lease_time,
+    list_of_names,
+    path_text,
+    text_name,
+    whole,
+)
 from .storage.database import MEMORY, Database
 from .storage.gate import Durability
-from .tasks import AsyncTask, Call, Declare, Task, by_name, make_task, task_name
+from .storage.transactions import lent
+from .tasks import (
+    AsyncTask,
+    Call,
+    Declare,
+    Named,
+    Task,
+    by_name,
+    is_same,
+    job_filter,
+    list_of_calls,
+    make_task,
+    task_name,
+)
 
 if TYPE_CHECKING:
     from .worker import Worker
@@ -56,12 +83,12 @@ class Queue:
     ) -> None:
         if durability not in ("full", "normal"):
             raise InvalidOption(f"durability is {durability!r}; give 'full' or 'normal'")
-        given = os.fspath(path)
+        given = path_text(path)
         self.path = given if given == MEMORY else os.path.abspath(given)
         self.name = text_name(name, "the queue's name")
-        self.codec = codec
+        self.codec = checked_codec(codec)
         self.clock = clock or SystemClock()
-        self.lease = duration(lease, "lease")
+        self.lease = lease_time(lease)
         self.retention = None if retention is None else duration(retention, "retention")
         self.maxsize = whole(maxsize, "maxsize", 0, 2**62)
         self.max_payload = whole(max_payload, "max_payload", 1, 1 << 30)
@@ -70,6 +97,7 @@ class Queue:
         self._durability = Durability(durability)
         self._opened: Desk | None = None
         self._opening = threading.Lock()
+        self._closed = False
 
     # --- tasks -------------------------------------------------------------------------------------
 
@@ -96,7 +124,7 @@ class Queue:
         chosen = task_name(function) if name is None else text_name(name, "the task's name")
         task = make_task(function, chosen, self, options)
         before = self.declared.get(chosen)
-        if name is not None and before is not None and _place(before.function) != _place(function):
+        if name is not None and before is not None and not is_same(before.function, function):
             raise InvalidTask(f"two functions want the name {chosen!r}; give each its own")
         self.declared[chosen] = task
         return task
@@ -161,14 +189,14 @@ class Queue:
         if "args" in kwargs or "kwargs" in kwargs:
             if args:
                 raise InvalidOption("arguments are given both by place and as args=; choose one form")
-            args, kwargs, options = _explicit(kwargs)
+            args, kwargs, options = explicit(kwargs)
         chosen = self._task_for(task)
         chosen.check(args, kwargs)
         return self.submit([Call(chosen, args, kwargs, options)])[0]
 
     def enqueue_many(self, calls: Iterable[Call[R]]) -> list[Job[R]]:
         """Store many calls in one transaction, all or none; their jobs in order."""
-        return self.submit(list(calls))
+        return self.submit(list_of_calls(calls))
 
     def submit(self, calls: Sequence[Call[R]]) -> list[Job[R]]:
         """Store checked calls; `enqueue` in all its forms ends here."""
@@ -192,7 +220,9 @@ class Queue:
         task = call.task
         if call.options is NO_OPTIONS and task.mold is not None and task.mold[0] is self:
             return task.mold[1]  # type: ignore[no-any-return]
-        declared = self.declared.get(task.name)
+        declared = task.producer.declared.get(task.name)
+        if declared is not None and task.producer is not self:  # enqueued here, so it may run here too
+            self._plain[task.name] = make_task(declared.function, task.name, self, declared.options)
         mold = make_mold(
             call.options.over(task.options),
             NO_OPTIONS if declared is None else declared.options,
@@ -207,9 +237,9 @@ class Queue:
 
     def _payload(self, call: Call[Any]) -> str | bytes:
         payload = self.codec.encode([list(call.args), dict(call.kwargs)], call.task.types)
-        if len(payload) > self.max_payload:
+        if (size := byte_size(payload)) > self.max_payload:
             raise PayloadTooLarge(
-                f"the arguments of {call.task.name} take {len(payload):,} bytes, over the limit of "
+                f"the arguments of {call.task.name} take {size:,} bytes, over the limit of "
                 f"{self.max_payload:,}; store the data in a file and pass its path, or open "
                 "Queue(…, max_payload=…)"
             )
@@ -241,15 +271,17 @@ class Queue:
         self,
         *,
         state: str | None = None,
-        task: str | Task[..., Any] | None = None,
+        task: Named | None = None,
         queue: str | None = None,
         tag: str | None = None,
         limit: int = 100,
         after: int | Job[Any] | None = None,
     ) -> list[Job[Any]]:
         """Jobs of this queue that match, newest first; `after` is the last one of the page before."""
-        chosen = self._filter(state, task, queue, tag)
+        chosen = job_filter(self.name if queue is None else queue, state, task, tag)
         last = after.id if isinstance(after, Job) else after
+        if last is not None:
+            whole(last, "after", 0, 2**63 - 1)
         desk = self.desk
         found = desk.reports.jobs(chosen, whole(limit, "limit", 1, 1_000_000), last)
         return [Job(desk, snapshot.id, snapshot) for snapshot in found]
@@ -258,23 +290,17 @@ class Queue:
         """How many jobs of this queue are in each state."""
         return self.desk.reports.counts(self.name)
 
-    def cancel(
-        self, *, state: str | None = None, task: str | Task[..., Any] | None = None, tag: str | None = None
-    ) -> int:
+    def cancel(self, *, state: str | None = None, task: Named | None = None, tag: str | None = None) -> int:
         """Cancel the jobs of this queue that match and are not final; how many."""
-        return self.desk.store.cancel_all(self._filter(state, task, None, tag))
+        return self.desk.store.cancel_all(job_filter(self.name, state, task, tag))
 
-    def retry(
-        self, *, state: str = "failed", task: str | Task[..., Any] | None = None, tag: str | None = None
-    ) -> int:
+    def retry(self, *, state: str = "failed", task: Named | None = None, tag: str | None = None) -> int:
         """Run the failed (or cancelled) jobs of this queue that match again; how many."""
-        return self.desk.store.retry_all(self._filter(state, task, None, tag))
+        return self.desk.store.retry_all(job_filter(self.name, state, task, tag))
 
-    def delete(
-        self, *, state: str | None = None, task: str | Task[..., Any] | None = None, tag: str | None = None
-    ) -> int:
+    def delete(self, *, state: str | None = None, task: Named | None = None, tag: str | None = None) -> int:
         """Delete the jobs of this queue that match and are not running; how many."""
-        return self.desk.store.delete_all(self._filter(state, task, None, tag))
+        return self.desk.store.delete_all(job_filter(self.name, state, task, tag))
 
     def pause(self) -> None:
         """Let no worker claim from this queue; what runs goes on."""
@@ -283,13 +309,6 @@ class Queue:
     def resume(self) -> None:
         """Let workers claim from this queue again."""
         self.desk.store.resume(self.name)
-
-    def _filter(
-        self, state: str | None, task: str | Task[..., Any] | None, queue: str | None, tag: str | None
-    ) -> Filter:
-        named = None if state is None else state_named(state)
-        chosen = task.name if isinstance(task, Task) else task
-        return Filter(state=named, task=chosen, queue=queue or self.name, tag=tag)
 
     # --- running -----------------------------------------------------------------------------------
 
@@ -311,7 +330,7 @@ class Queue:
         from .worker import Worker, WorkerOptions
 
         options = WorkerOptions(
-            queues=tuple(queues or (self.name,)),
+            queues=(self.name,) if queues is None else list_of_names(queues, "queues"),
             threads=threads,
             async_slots=async_slots,
             processes=processes,
@@ -330,31 +349,22 @@ class Queue:
         """Run every due job of this queue here and now, in order; how many. For tests and scripts."""
         from .worker import drain
 
-        return drain(self, limit)
+        return drain(self, None if limit is None else whole(limit, "limit", 1, 2**62))
 
     # --- the file ----------------------------------------------------------------------------------
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
         """A connection inside BEGIN IMMEDIATE on the same file; enqueues of this thread meanwhile join it."""
-        database = self.desk.database
-        outer = database.joined()
-        if outer is not None:
-            yield outer
-            return
-        connection = database.begin()
-        try:
-            with database.joining(connection):
-                yield connection
-        except BaseException:
-            database.finish(connection, commit=False)
-            raise
-        database.finish(connection, commit=True)
-        database.hints.send([self.name])
+        desk = self.desk
+        with lent(desk.database) as connection:
+            yield connection
+        desk.store.hint([self.name])
 
     def close(self) -> None:
         """Close the file. Jobs of this queue can not be read through it any more."""
         with self._opening:
+            self._closed = True
             if self._opened is not None:
                 self._opened.database.close()
 
@@ -374,6 +384,8 @@ class Queue:
         """The opened file, seen through its rooms; opens it on first use."""
         if self._opened is None:
             with self._opening:
+                if self._closed:
+                    raise QueueClosed(f"{self.path}: this queue was closed; open another one")
                 if self._opened is None:
                     database = Database(self.path, self._durability)
                     self._opened = Desk(database, self.clock, self.codec, self._types_of)
@@ -382,15 +394,3 @@ class Queue:
     def _types_of(self, task: str) -> Types:
         known = self.declared.get(task) or self._plain.get(task)
         return NO_TYPES if known is None else known.types
-
-
-def _explicit(given: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any], Options]:
-    options = {key: value for key, value in given.items() if key not in ("args", "kwargs")}
-    args, kwargs = given.get("args", ()), given.get("kwargs", {})
-    if isinstance(args, (str, bytes)) or not isinstance(args, Iterable) or not isinstance(kwargs, Mapping):
-        raise InvalidOption(f"args={args!r:.60}, kwargs={kwargs!r:.60}: give a tuple and a dict")
-    return tuple(args), dict(kwargs), checked(options)
-
-
-def _place(function: Any) -> tuple[object, object]:
-    return getattr(function, "__module__", None), getattr(function, "__qualname__", None)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, update_wrapper
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Protocol, TypeVar, Unpack, overload
 
 from .codec import NO_TYPES, Codec, Types, hints, named_types
 from .errors import BadArguments, InvalidOption, InvalidTask
+from .job import Filter, state_named
 from .names import module_name
 from .options import NO_OPTIONS, CallOptions, Options, checked, text_name
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 R = TypeVar("R")
+Named = str | Callable[..., Any]  # a task, its function, or its name
 _BY_PLACE = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
 
@@ -27,6 +29,10 @@ class Producer(Protocol):
     @property
     def codec(self) -> Codec:
         """How its jobs are encoded."""
+
+    @property
+    def declared(self) -> Mapping[str, Task[..., Any]]:
+        """The tasks that were declared with it, by name."""
 
     def submit(self, calls: Sequence[Call[Any]]) -> list[Job[Any]]:
         """Store the calls in one transaction, all or none."""
@@ -145,6 +151,17 @@ class Call(Generic[R]):
         return self.task.producer.submit([self])[0]
 
 
+def list_of_calls(calls: object) -> list[Call[Any]]:
+    """The calls given, each looked at. Raises `InvalidTask` for anything else."""
+    if isinstance(calls, Call) or not isinstance(calls, Iterable):
+        raise InvalidTask(f"{calls!r:.100} is not a list of calls; give [task.call(…), …]")
+    listed = list(calls)
+    for each in listed:
+        if not isinstance(each, Call):
+            raise InvalidTask(f"{each!r:.100} is not a call; write task.call(…)")
+    return listed
+
+
 def make_task(function: Callable[..., Any], name: str, queue: Producer, options: Options) -> Task[..., Any]:
     """The task for a function, of the kind that fits it."""
     kind = AsyncTask if inspect.iscoroutinefunction(function) else Task
@@ -161,6 +178,28 @@ def by_name(name: str, queue: Producer, options: Options) -> Task[..., Any]:
     task.__dict__["signature"] = None
     task.__dict__["types"] = NO_TYPES
     return task
+
+
+def job_filter(queue: str, state: str | None, task: Named | None, tag: str | None) -> Filter:
+    """The filter that a person asked for. Raises `InvalidOption` for a state or name that is none."""
+    return Filter(
+        queue=text_name(queue, "queue"),
+        state=None if state is None else state_named(state),
+        task=None if task is None else _name_of(task),
+        tag=None if tag is None else text_name(tag, "tag"),
+    )
+
+
+def _name_of(task: Named) -> str:
+    if isinstance(task, Task):
+        return task.name
+    return text_name(task, "task") if isinstance(task, str) else task_name(task)
+
+
+def is_same(one: object, other: object) -> bool:
+    """Whether two functions stand at the same place: a module that was loaded again declares them anew."""
+    places = ("__module__", "__qualname__")
+    return all(getattr(one, place, None) == getattr(other, place, None) for place in places)
 
 
 def checked_name(name: str) -> str:

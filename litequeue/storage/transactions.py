@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from sqlite3 import Connection
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from .. import errors
 from .gate import Ticket
 from .translate import translated
+
+if TYPE_CHECKING:
+    from .database import Database
 
 T = TypeVar("T")
 
@@ -23,7 +27,11 @@ def run_on_foreign(
     A connection that begins transactions by itself is given one, which the caller's `commit()` ends. One
     that is in autocommit mode with none open gets the operation as a transaction of its own.
     """
-    if _file_of(connection) != identity:
+    try:
+        file = _file_of(connection)
+    except sqlite3.ProgrammingError as error:  # closed, or made by another thread
+        raise errors.InvalidOption(f"the connection can not be used here: {error}") from error
+    if file != identity:
         raise errors.InvalidOption(
             f"the connection is not one to {path}; open it with sqlite3.connect on that path"
         )
@@ -35,6 +43,27 @@ def run_on_foreign(
             return _run_apart(connection, operation)
         with whole(connection):
             return run_plain(operation, connection)
+
+
+@contextmanager
+def lent(database: Database) -> Iterator[Connection]:
+    """A write transaction that what this thread reads and writes in the block joins.
+
+    Inside another one it is a part of that, undone alone when the block fails.
+    """
+    outer = database.joined()
+    if outer is not None:
+        with savepoint(outer):
+            yield outer
+        return
+    connection = database.begin()
+    try:
+        with database.joining(connection):
+            yield connection
+    except BaseException:
+        database.finish(connection, commit=False)
+        raise
+    database.finish(connection, commit=True)
 
 
 def run_group(
