@@ -7,7 +7,7 @@ seconds and without the network; `--peers` also installs other queues, each into
     harness     one round: a fresh directory, a driver's processes, the figures they give
     processes   the processes of a round, and that they end
     measure     rounds interleaved; medians, spread, ratios
-    claims      the cost of one claim in files of very different sizes
+    claims      the cost of one claim in files of very different size
     machine     what it ran on
     peers       other queues: how each is installed and driven
     comparison  litequeue and those, measured in the same way

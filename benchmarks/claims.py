@@ -134,27 +134,33 @@ CASES: dict[str, Callable[[Path], Queue]] = {
 
 def section(sizes: Sizes, place: Path, say: Callable[[str], None]) -> str:
     """Measure every case at every size; return the section of the page."""
+    begun = time.monotonic()
     heads = ["claim among", *(f"{jobs:,} jobs" for jobs in sizes.backlogs), "most ÷ fewest jobs"]
-    rows = []
-    for name, make in CASES.items():
-        begun = time.monotonic()
-        figures = _flatness(make, sizes, place)
-        growth = figures[-1].median / figures[0].median
-        rows.append([name, *(spread(figure) for figure in figures), number(growth)])
-        say(f"claims, {name}: {time.monotonic() - begun:.0f} s")
-    text = TEXT.format(groups=GROUPS, each=sizes.claims // GROUPS)
-    return f"{text}\n\n{table(heads, rows)}"
-
-
-def _flatness(make: Callable[[Path], Queue], sizes: Sizes, place: Path) -> list[Figure]:
     with tempfile.TemporaryDirectory(dir=place, prefix="claims-") as directory:
-        queues = [make(Path(directory) / f"{jobs}.db") for jobs in sizes.backlogs]
-        for queue, jobs in zip(queues, sizes.backlogs, strict=True):
-            queue.fill(jobs)
-        waits = [[queue.claim() for queue in queues] for _ in range(sizes.claims)]
-        for queue in queues:
-            queue.close()
-    return [_figure([turn[column] * 1e6 for turn in waits]) for column in range(len(queues))]
+        queues = [_filled(name, jobs, Path(directory)) for name in CASES for jobs in sizes.backlogs]
+        figures = _in_turn(queues, sizes.claims)
+    width = len(sizes.backlogs)
+    rows = [_row(name, figures[n * width : (n + 1) * width]) for n, name in enumerate(CASES)]
+    say(f"claims: {time.monotonic() - begun:.0f} s")
+    return f"{TEXT.format(groups=GROUPS, each=sizes.claims // GROUPS)}\n\n{table(heads, rows)}"
+
+
+def _filled(name: str, jobs: int, directory: Path) -> Queue:
+    queue = CASES[name](directory / f"{name}-{jobs}.db")
+    queue.fill(jobs)
+    return queue
+
+
+def _in_turn(queues: Sequence[Queue], claims: int) -> list[Figure]:
+    waits = [[queue.claim() for queue in queues] for _ in range(claims)]
+    for queue in queues:
+        queue.close()
+    return [_figure([turn[place] * 1e6 for turn in waits]) for place in range(len(queues))]
+
+
+def _row(name: str, figures: Sequence[Figure]) -> list[str]:
+    growth = figures[-1].median / figures[0].median
+    return [name, *(spread(figure) for figure in figures), number(growth)]
 
 
 def _figure(waits: Sequence[float]) -> Figure:

@@ -71,15 +71,13 @@ def _enqueue_rows(sizes: Sizes) -> list[Row]:
 
 def _run_rows(sizes: Sizes, durability: str) -> list[Row]:
     one = f"complete and claim in one commit, {{}} ({durability})"
-    floors = {
-        one.format("job by job"): floor(durability, batch=1),
-        one.format(f"{BATCH} at a time"): floor(durability, batch=BATCH),
-    }
+    single = {one.format("job by job"): floor(durability, batch=1)}
+    batch = {one.format(f"{BATCH} at a time"): floor(durability, batch=BATCH)}
     two = {one.format(f"{BATCH} at a time, 2 processes"): floor(durability, batch=BATCH, workers=2)}
     title = f"run no-op jobs, {{}}, {durability}"
     return [
-        Row(title.format("1 thread"), harness.run, sizes.run, ours(durability, threads=1), floors),
-        Row(title.format("4 threads"), harness.run, sizes.run, ours(durability, threads=4), floors),
+        Row(title.format("1 thread"), harness.run, sizes.run, ours(durability, threads=1), single | batch),
+        Row(title.format("4 threads"), harness.run, sizes.run, ours(durability, threads=4), batch),
         Row(title.format("2 processes"), harness.run, sizes.run, ours(durability, processes=2), two),
     ]
 
