@@ -77,7 +77,7 @@ class LogKeeper:
             self._copier = self._connect()
         self._begin(writer)
         try:
-            row = self._copier.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()
+            (row,) = self._copier.execute("PRAGMA wal_checkpoint(RESTART)").fetchall()
         finally:
             writer.execute("ROLLBACK")
         return int(row[1])

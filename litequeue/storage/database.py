@@ -110,9 +110,11 @@ class Database:
             self._gate.enter(lent.ticket)
             self._require_open()
             self._lent = lent
-            with translated(self.path):
-                connection = lent.connection = self._lend()
-                self._patience.begin(connection)
+            connection = lent.connection = self._lend()
+            self._patience.begin(connection)
+        except sqlite3.Error as error:
+            self._take_back(lent)
+            raise self._ours(error) from error
         except BaseException:
             self._take_back(lent)
             raise

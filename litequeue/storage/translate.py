@@ -49,6 +49,8 @@ def translate(error: sqlite3.Error, path: str) -> errors.LiteQueueError:
     """Our error for one of the driver."""
     code = primary_code(error)
     kind, advice = _BY_CODE.get(code, (errors.DatabaseError, ""))
+    if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_IOERR_SHMSIZE:
+        kind, advice = _BY_CODE[sqlite3.SQLITE_FULL]  # room for the shared index could not be had
     if code == sqlite3.SQLITE_CANTOPEN and not os.path.exists(path):
         kind, advice = errors.MissingFile, "it is not there any more"
     if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY_SNAPSHOT:

@@ -61,6 +61,10 @@ class FileCase(unittest.TestCase):
     def enqueue(self, store: Store, count: int = 1) -> list[int]:
         return store.enqueue([JOB] * count)
 
+    def add(self, store: Store, count: int = 1) -> None:
+        """`enqueue`, for a thread."""
+        store.enqueue([JOB] * count)
+
     def stored_ids(self, database: Database | None = None) -> list[int]:
         jobs = Reports(database or self.open()).jobs(Filter(), limit=100_000)
         return sorted(job.id for job in jobs)
