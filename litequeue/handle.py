@@ -202,7 +202,8 @@ class Job(Generic[R]):
                     await pause(nap)
                     nap = min(2 * nap, _LONGEST_PAUSE)
         except TimeoutError:
-            raise TimeoutError(f"job {self.id} is still {self.state}") from None
+            why = await asyncio.to_thread(self.explain)
+            raise TimeoutError(f"job {self.id} is still {self.state}; {why}") from None
         return await asyncio.to_thread(self._outcome)
 
     def __await__(self) -> Generator[Any, None, R]:
@@ -244,13 +245,15 @@ class Job(Generic[R]):
         return f"<Job {self.id}>" if self._snapshot is None else f"<Job {self.id} {self.task} {self.state}>"
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Job) and (other.id, other._desk.database.path) == (
-            self.id,
-            self._desk.database.path,
-        )
+        return isinstance(other, Job) and other._identity == self._identity
 
     def __hash__(self) -> int:
-        return hash((self.id, self._desk.database.path))
+        return hash(self._identity)
+
+    @property
+    def _identity(self) -> tuple[int, object]:
+        database = self._desk.database
+        return self.id, id(database) if database.in_memory else database.path
 
     def _arguments(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
         if self._call is None:

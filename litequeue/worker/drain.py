@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 from ..clock import SECOND
 from ..context import Mailbox
-from ..job import Claimed, Complete, Fail, Note, Settlement, Turn
+from ..errors import DatabaseError, WorkerError
+from ..job import Claimed, Complete, Fail, Note, Release, Settlement, Start, Turn
 from ..queue import Queue
 from ..resolve import Resolver
 from . import logs
@@ -41,6 +43,7 @@ class _Drain:
     def run(self, limit: int | None) -> int:
         workers = self._queue.desk.workers
         self._worker = workers.sign_on(identity(WorkerOptions((self._queue.name,)), _LEASE))
+        workers.reap()  # a script that only ever drains would never see the jobs of its killed runs again
         done = 0
         try:
             while (limit is None or done < limit) and (claimed := self._claim()) is not None:
@@ -53,7 +56,9 @@ class _Drain:
     def _claim(self) -> Claimed | None:
         self._knowledge.meet_parked(self._store.parked_tasks([self._queue.name]))
         while True:
-            claim = self._store.claim(self._worker, [self._knowledge.want(self._queue.name, 1, 1, 0)])
+            want = self._knowledge.want(self._queue.name, 1, 1, 0)
+            # Here a coroutine takes its turn like any other task.
+            claim = self._store.claim(self._worker, [replace(want, coroutines=frozenset())])
             if claim.jobs or not claim.unknown:
                 return claim.jobs[0] if claim.jobs else None
             self._knowledge.learn(claim.unknown)
@@ -65,16 +70,32 @@ class _Drain:
         if isinstance(prepared, Fail):
             self._settle(prepared, None)
             return
-        logs.claimed(claimed)
+        self._begin(prepared)
         outcome = self._outcome(prepared)
+        if _was_interrupted(outcome):
+            self._through(transaction, outcome, None)
+            self._settle(Release(claimed.lease), None)
+            raise KeyboardInterrupt
         note = prepared.mailbox.take(claimed)
         accepted = self._through(transaction, outcome, note) or self._settle(outcome.settlement, note)
         logs.settled(outcome, accepted=accepted)
 
+    def _begin(self, assignment: Assignment) -> None:
+        """Write down what the row leaves open and the task says, before it runs."""
+        policy, claimed = assignment.policy, assignment.claimed
+        logs.claimed(claimed)
+        if policy.early or policy.max_crashes != claimed.max_crashes:
+            ack = "early" if policy.early else None
+            self._store.start(Start(claimed.lease, ack, policy.max_crashes))
+
     def _outcome(self, assignment: Assignment) -> Outcome:
-        if assignment.task.is_async:
-            return asyncio.run(self._execution.run_async(assignment))
-        return self._execution.run(assignment)
+        if not assignment.task.is_async:
+            return self._execution.run(assignment)
+        if _is_in_event_loop():
+            raise WorkerError(
+                "drain() met a coroutine inside a running event loop; await asyncio.to_thread(queue.drain)"
+            )
+        return asyncio.run(self._execution.run_async(assignment))
 
     def _through(
         self, transaction: TaskTransaction | NoTransaction, outcome: Outcome, note: Note | None
@@ -82,10 +103,27 @@ class _Drain:
         settlement = outcome.settlement
         if not isinstance(transaction, TaskTransaction) or not transaction.is_open:
             return False
-        if isinstance(settlement, Complete):
+        if not isinstance(settlement, Complete):
+            return transaction.end(lambda _: False)
+        try:
             return transaction.end(lambda connection: self._store.settle_in(connection, settlement, note))
-        return transaction.end(lambda _: False)
+        except DatabaseError as error:  # such as a foreign key that is looked at on commit
+            return self._settle(self._execution.failed(outcome.assignment, error), note)
 
     def _settle(self, settlement: Settlement, note: Note | None) -> bool:
         turn = Turn(settlements=(settlement,), notes=() if note is None else (note,))
         return self._store.take_turn(self._worker, turn).accepted[0]
+
+
+def _was_interrupted(outcome: Outcome) -> bool:
+    """Whether a person pressed Ctrl-C: meant for the program that drains, not for the job."""
+    settlement = outcome.settlement
+    return isinstance(settlement, Fail) and settlement.failure.type == "KeyboardInterrupt"
+
+
+def _is_in_event_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any
 
 from ..clock import SECOND, Clock
-from ..codec import Codec, reader
+from ..codec import Codec, byte_size, reader
 from ..context import Mailbox, RunningJob, no_transaction
 from ..directives import Cancel, Reject, RetryLater, Snooze, TaskTimeout
 from ..errors import BadArguments, EncodingError, InvalidOption, LiteQueueError, PayloadTooLarge
@@ -95,9 +95,9 @@ class Execution:
         codec = codec_of(assignment.task)
         try:
             body = codec.encode(value, assignment.task.types)
-            if len(body) > self._max_payload:
+            if (size := byte_size(body)) > self._max_payload:
                 raise PayloadTooLarge(
-                    f"the result takes {len(body):,} bytes, over the limit of {self._max_payload:,}; "
+                    f"the result takes {size:,} bytes, over the limit of {self._max_payload:,}; "
                     "store the data in a file and return its path"
                 )
         except EncodingError as error:
