@@ -54,7 +54,8 @@ class Heartbeat:
         self._thread = threading.Thread(target=self._beat_on, name="litequeue-heartbeat", daemon=True)
 
     def start(self) -> None:
-        """Begin to beat."""
+        """Take up what the dead left, which a burst might not live to do; then begin to beat."""
+        self._reap()
         self._thread.start()
 
     def stop(self) -> None:
@@ -83,10 +84,13 @@ class Heartbeat:
             self._renewed = now
             if not self._desk.workers.renew(self._host.worker, self._lease):
                 self._host.lose()
+        self._reap()
+        self._look_after(now)
+
+    def _reap(self) -> None:
         reaped = self._desk.workers.reap()
         if reaped:
             log.warning("reap jobs=%d from workers that died", reaped)
-        self._look_after(now)
 
     def _is_busy(self) -> bool:
         return any(True for _ in self._host.running())
