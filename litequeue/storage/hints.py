@@ -81,8 +81,7 @@ class Hints:
 
     def _send(self, path: str) -> None:
         if path not in self._pipes:
-            flags = os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW
-            self._pipes[path] = os.open(path, flags)
+            self._pipes[path] = _open_pipe(path, os.O_WRONLY)
         try:
             os.write(self._pipes[path], b"!")
         except BrokenPipeError:
@@ -123,14 +122,18 @@ def _listen(path: str) -> int | None:
         with contextlib.suppress(FileExistsError):
             os.mkfifo(path, 0o600)
         # Read and write: with a writer always there, the pipe never reports its end.
-        pipe = os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW)
+        return _open_pipe(path, os.O_RDWR)
     except OSError as error:
         log.info("%s: no pipe to be woken through, the poll alone finds jobs: %s", path, error)
         return None
+
+
+def _open_pipe(path: str, direction: int) -> int:
+    pipe = os.open(path, direction | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW)
     if stat.S_ISFIFO(os.fstat(pipe).st_mode):
         return pipe
     os.close(pipe)
-    return None
+    raise FileExistsError(errno.EEXIST, "it is not a pipe")
 
 
 def _remove_if_silent(path: str) -> None:
