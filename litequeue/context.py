@@ -50,6 +50,16 @@ class Mailbox:
             self._logs.append((at, text))
             self._full = True
 
+    def put_back(self, note: Note) -> None:
+        """Keep what was taken and could not be stored; what was put since is newer."""
+        with self._lock:
+            if self._progress == (None, None):
+                self._progress = note.progress, note.progress_text
+            if self._meta is None:
+                self._meta = note.meta
+            self._logs[:0] = note.logs
+            self._full = True
+
     def take(self, job: Claimed) -> Note | None:
         """All that was put since it was last taken."""
         if not self._full:

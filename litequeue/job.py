@@ -160,9 +160,9 @@ class Want:
     """What a worker would take from one queue, counted together with the wants before it.
 
     The first `start` of at most `limit` jobs begin at once, the others wait in the worker; of tasks in
-    `coroutines` it takes `slots` more. Tasks in `known` can be run (None: any can), those in `refused` can
-    not, of others only the names come back. Parked jobs of tasks in `revive` stand in line again. Only tasks
-    in `quick` (None: all) may wait.
+    `coroutines` it takes `slots` more, and no more than `total` of all. Tasks in `known` can be run (None:
+    any can), those in `refused` can not, of others only the names come back. Parked jobs of tasks in `revive`
+    stand in line again. Only tasks in `quick` (None: all) may wait.
     """
 
     queue: str
@@ -172,6 +172,7 @@ class Want:
     refused: frozenset[str] = frozenset()
     coroutines: frozenset[str] = frozenset()
     slots: int = 0
+    total: int | None = None
     revive: frozenset[str] = frozenset()
     quick: frozenset[str] | None = None
 

@@ -82,7 +82,7 @@ def claim(connection: Connection, worker: int, wants: Iterable[Want], now: int) 
         if _is_past(due, now):
             is_ready = promote(connection, want.queue, now)
         left = _left(want, jobs)
-        if left.limit + left.slots > 0 and not is_paused and (is_ready or want.revive):
+        if left.limit + left.slots > 0 and left.total != 0 and not is_paused and (is_ready or want.revive):
             jobs += _claim_from(connection, worker, left, now, met)
     return Claim(tuple(jobs), frozenset(met.unknown), met.parked)
 
@@ -135,6 +135,7 @@ def _left(want: Want, taken: list[Claimed]) -> Want:
         start=max(0, want.start - waiting),
         limit=max(0, want.limit - waiting),
         slots=want.slots - running,
+        total=None if want.total is None else want.total - len(taken),
     )
 
 
@@ -179,6 +180,8 @@ def _choose(rows: list[Row], want: Want) -> list[tuple[Row, bool]]:
     threads = slots = 0
     alone = False
     for row in rows:
+        if len(chosen) == want.total:
+            break
         if not _may_run(row[1], want):
             continue
         if row[1] in want.coroutines:

@@ -50,7 +50,7 @@ class Hands:
         self._sandboxes = Sandboxes(desk.clock, self._execution, max_payload)
         self._outcomes: deque[Outcome] = deque()
         self._begun: deque[Assignment] = deque()
-        self._lost: deque[Assignment] = deque()
+        self._unbegun: deque[Assignment] = deque()
         self.running: dict[Lease, Assignment] = {}
         self.threads_used = 0
         self.slots_used = 0
@@ -89,8 +89,6 @@ class Hands:
 
     def ended(self) -> list[Outcome]:
         """What has ended since the last call."""
-        while self._lost:
-            self.drop(self._lost.popleft().lease)
         return [self._outcomes.popleft() for _ in range(len(self._outcomes))]
 
     def take_again(self, outcomes: list[Outcome]) -> None:
@@ -104,8 +102,9 @@ class Hands:
         return tuple(Start(one.lease) for one in begun if one.lease in self.running and one.lease not in over)
 
     def late(self, waited: int) -> list[Assignment]:
-        """Take back what has waited for a thread for longer than `waited` microseconds."""
-        return self._slots.take_back(waited)
+        """Take back what has waited for a thread for `waited` microseconds or longer, or could not begin."""
+        unbegun = [self._unbegun.popleft() for _ in range(len(self._unbegun))]
+        return unbegun + self._slots.take_back(waited)
 
     def drop(self, lease: Lease) -> None:
         """Forget a job that was settled or given back."""
@@ -142,11 +141,13 @@ class Hands:
         """On a slot's thread: begin, run, deliver."""
         if not self._begin(assignment):
             return
-        if assignment.policy.isolate:
-            outcome = self._sandboxes.run(assignment)
-        else:
-            outcome = self._execution.run(assignment)
-        self._deliver(self._through_transaction(outcome))
+        try:
+            run = self._sandboxes.run if assignment.policy.isolate else self._execution.run
+            outcome = self._through_transaction(run(assignment))
+        except BaseException as error:  # whatever it is, the job must not be waited for without end
+            log.exception("job=%d task=%s ended in a way nobody foresaw", *_names(assignment))
+            outcome = Outcome(assignment, self._execution.failed(assignment, error))
+        self._deliver(outcome)
 
     async def _work_async(self, assignment: Assignment) -> None:
         if self._begin(assignment):
@@ -163,10 +164,8 @@ class Hands:
             ack = "early" if policy.early else None
             self._desk.store.start(Start(claimed.lease, ack, policy.max_crashes))
         except (LeaseLost, DatabaseError) as error:
-            log.warning(
-                "lease lost job=%d task=%s before it began: %s", claimed.lease.job, claimed.task, error
-            )
-            self._lost.append(assignment)
+            log.warning("release job=%d task=%s before it began: %s", *_names(assignment), error)
+            self._unbegun.append(assignment)
             self._ring()
             return False
         return True
@@ -218,3 +217,7 @@ class Hands:
         self._deliver(Outcome(assignment, self._execution.stuck(assignment, stack)))
         if self._slots.stuck >= max(2, self._options.threads):
             self._report_stuck()
+
+
+def _names(assignment: Assignment) -> tuple[int, str]:
+    return assignment.lease.job, assignment.claimed.task

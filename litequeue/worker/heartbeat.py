@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import Protocol
 
 from ..clock import SECOND
-from ..errors import DatabaseError
+from ..errors import DatabaseError, QueueClosed
 from ..handle import Desk
 from ..job import Turn
 from .outcome import Assignment
@@ -33,8 +33,8 @@ class Host(Protocol):
     def ask_to_stop(self, job: int, attempt: int) -> None:
         """Pass a request to cancel on to the attempt."""
 
-    def lose(self) -> None:
-        """The lease was lost: nothing that runs belongs to us any more."""
+    def lose(self, worker: int) -> None:
+        """The lease of this worker was lost: nothing that runs belongs to it any more."""
 
     def give_up(self, error: DatabaseError) -> None:
         """The file itself is not ours to use any more."""
@@ -68,24 +68,29 @@ class Heartbeat:
             try:
                 self.beat()
                 self._troubled = False
-            except DatabaseError as error:
-                # A full disk or a long lock passes; say so once, and go on when it has.
-                if not self._troubled:
-                    log.error("the heartbeat could not reach the file: %s", error)
+            except QueueClosed:
+                return  # the loop ends for it
+            except Exception as error:  # a worker without a heartbeat would look alive and get no job
+                if not self._troubled:  # a full disk or a long lock passes; say so once
+                    log.error("the heartbeat could not do its work: %r", error)
                 self._troubled = True
 
     def beat(self) -> None:
         """Do what is due."""
         now = self._desk.clock.monotonic()
+        self._renew(now)  # first, for all that follows may fail
         self._carry_notes()
         for job, attempt in self._desk.reports.cancelling(self._host.worker) if self._is_busy() else ():
             self._host.ask_to_stop(job, attempt)
-        if now - self._renewed >= self._lease // 3:
-            self._renewed = now
-            if not self._desk.workers.renew(self._host.worker, self._lease):
-                self._host.lose()
         self._reap()
         self._look_after(now)
+
+    def _renew(self, now: int) -> None:
+        if now - self._renewed >= self._lease // 3:
+            worker = self._host.worker
+            if not self._desk.workers.renew(worker, self._lease):
+                self._host.lose(worker)
+            self._renewed = now
 
     def _reap(self) -> None:
         reaped = self._desk.workers.reap()
@@ -96,10 +101,15 @@ class Heartbeat:
         return any(True for _ in self._host.running())
 
     def _carry_notes(self) -> None:
-        taken = (one.mailbox.take(one.claimed) for one in self._host.running())
-        notes = tuple(note for note in taken if note is not None)
-        if notes:
-            self._desk.store.take_turn(self._host.worker, Turn(notes=notes))
+        taken = [(one.mailbox, one.mailbox.take(one.claimed)) for one in self._host.running()]
+        notes = [(mailbox, note) for mailbox, note in taken if note is not None]
+        try:
+            if notes:
+                self._desk.store.take_turn(self._host.worker, Turn(notes=tuple(note for _, note in notes)))
+        except DatabaseError:
+            for mailbox, note in notes:
+                mailbox.put_back(note)
+            raise
 
     def _look_after(self, now: int) -> None:
         if now - self._checked >= _CHECK_EVERY:

@@ -45,7 +45,13 @@ class Knowledge:
         return self._tasks[name]
 
     def want(
-        self, queue: str, start: int, limit: int, slots: int, quick: frozenset[str] | None = None
+        self,
+        queue: str,
+        start: int,
+        limit: int,
+        slots: int,
+        quick: frozenset[str] | None = None,
+        total: int | None = None,
     ) -> Want:
         """What to ask of a queue, given so much room."""
         return Want(
@@ -55,7 +61,8 @@ class Knowledge:
             known=self.known,
             refused=self.refused,
             coroutines=self.coroutines,
-            slots=slots if self.coroutines else 0,
+            slots=slots,
             revive=self.revive,
             quick=quick,
+            total=total,
         )

@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from ..clock import SECOND
 from ..errors import DatabaseError
 from ..handle import Desk
-from ..job import Claimed, Fail, Lease, NewWorker, Progress, Release, Settlement, Turn, Want
+from ..job import Claimed, Fail, Lease, NewWorker, Progress, Release, Settlement, Start, Turn, Want
 from ..resolve import Resolver
 from . import logs
 from .hands import Hands
@@ -30,7 +30,7 @@ from .wake import Bell
 log = logging.getLogger("litequeue")
 POLL = 0.25
 _RETRY_PAUSE = 0.5
-_PARKED_EVERY = 1 * SECOND
+_LOOK_EVERY = 1 * SECOND
 
 
 def identity(options: WorkerOptions, lease: int) -> NewWorker:
@@ -55,10 +55,13 @@ class Loop:
         self._hands = Hands(desk, options, max_payload, self._bell.ring, self._replace_process)
         self._pace = Pace()
         self._unwritten: deque[Settlement] = deque()
+        self._unmarked: tuple[Start, ...] = ()
         self._claimed = 0
         self._fruitless = False
         self._is_troubled = False
-        self._looked_for_parked = 0
+        self._is_line_stuck = False
+        self._looked_around: int | None = None
+        self._signing_on = threading.Lock()
         self._stopping = threading.Event()
         self._stop_now = threading.Event()
         self._fault: DatabaseError | None = None
@@ -80,8 +83,8 @@ class Loop:
             self._options.threads,
         )
         try:
-            while not self._is_over():
-                self._cycle()
+            while not self._step():
+                pass
             self._wind_down()
         finally:
             heartbeat.stop()
@@ -113,12 +116,15 @@ class Loop:
         """Pass a request to cancel on to the attempt."""
         self._hands.ask_to_stop(Lease(job, attempt))
 
-    def lose(self) -> None:
-        """The lease was lost: sign on anew; what runs will find that it owns nothing any more."""
-        log.error("lease lost worker=%d: it was taken for dead; its jobs run elsewhere", self.worker)
-        for assignment in self.running():
-            assignment.running.ask_to_stop()
-        self.worker = self._desk.workers.sign_on(self._identity)
+    def lose(self, worker: int) -> None:
+        """The lease of this worker was lost: sign on anew; what runs will find that it owns nothing."""
+        with self._signing_on:  # the loop and the heartbeat may both find it out
+            if worker != self.worker or self._fault is not None:
+                return
+            log.error("lease lost worker=%d: it was taken for dead; its jobs run elsewhere", worker)
+            for assignment in self.running():
+                self._hands.ask_to_stop(assignment.lease)
+            self.worker = self._desk.workers.sign_on(self._identity)
 
     def give_up(self, error: DatabaseError) -> None:
         """The file was replaced, or upgraded by a newer litequeue: stop without touching a job."""
@@ -131,9 +137,20 @@ class Loop:
 
     # --- one turn ----------------------------------------------------------------------------------
 
+    def _step(self) -> bool:
+        """One cycle; whether it was the last. A look at the file may fail as a write may."""
+        try:
+            if self._is_over():
+                return True
+            self._cycle()
+        except DatabaseError as error:
+            self._pause(f"the file can not be read: {error}")
+        return False
+
     def _cycle(self) -> None:
+        wants = self._wants()  # first, for it may raise
         outcomes = self._ended()
-        turn = self._turn(outcomes, self._wants())
+        turn = self._turn(outcomes, wants)
         if not (turn.settlements or turn.starts) and not self._should_claim(turn.wants):
             self._wait()
         else:
@@ -147,12 +164,14 @@ class Loop:
         return [outcome for outcome in outcomes if not outcome.settled]
 
     def _turn(self, outcomes: list[Outcome], wants: tuple[Want, ...]) -> Turn:
-        self._unwritten.extend(Release(one.lease) for one in self._hands.late(2 * HORIZON))
+        late = self._hands.late(2 * HORIZON)
+        self._is_line_stuck = self._is_line_stuck or bool(late)
+        self._unwritten.extend(Release(one.lease) for one in late)
         others = [self._unwritten.popleft() for _ in range(len(self._unwritten))]
         return Turn(
             settlements=(*(outcome.settlement for outcome in outcomes), *others),
             notes=tuple(outcome.note for outcome in outcomes if outcome.note is not None),
-            starts=self._hands.begun(outcomes),
+            starts=(*self._unmarked, *self._hands.begun(outcomes)),
             wants=wants,
         )
 
@@ -160,16 +179,20 @@ class Loop:
         if self._stopping.is_set():
             return ()
         now = self._desk.clock.monotonic()
-        if now - self._looked_for_parked >= _PARKED_EVERY:
-            self._looked_for_parked = now
+        is_time_to_look = self._looked_around is None or now - self._looked_around >= _LOOK_EVERY
+        if is_time_to_look:
+            self._looked_around = now
             self._knowledge.meet_parked(self._desk.store.parked_tasks(self._options.queues))
+        left = None if self._options.max_jobs is None else self._options.max_jobs - self._claimed
         free, limit = self._room()
         slots = self._options.async_slots - self._hands.slots_used
-        free, limit, slots = self._within_max_jobs(free, limit, slots)
-        if limit <= 0 and (slots <= 0 or not self._knowledge.coroutines):
+        if not self._knowledge.coroutines:
+            # With every thread taken for long, the first coroutine would never be met.
+            slots = min(slots, 1) if is_time_to_look and limit <= 0 else 0
+        if (limit <= 0 and slots <= 0) or left == 0:
             return ()
         return tuple(
-            self._knowledge.want(queue, free, limit, slots, self._pace.quick)
+            self._knowledge.want(queue, free, limit, slots, self._pace.quick, left)
             for queue in self._options.queues
         )
 
@@ -178,7 +201,7 @@ class Loop:
         free = max(0, self._options.threads - self._hands.threads_used)
         held = max(0, self._hands.threads_used - self._options.threads)
         slow = self._slow_running()
-        line = self._pace.ahead(self._options.threads - slow)
+        line = 0 if self._is_line_stuck else self._pace.ahead(self._options.threads - slow)
         if not free and held > line // 2:
             return 0, 0  # the line is long enough; claim when half of it is gone
         return free, max(free, free + line - held)
@@ -187,16 +210,9 @@ class Loop:
         quick = self._pace.quick
         return sum(not one.is_coroutine and one.task.name not in quick for one in self.running())
 
-    def _within_max_jobs(self, free: int, limit: int, slots: int) -> tuple[int, int, int]:
-        if self._options.max_jobs is None:
-            return free, limit, slots
-        left = self._options.max_jobs - self._claimed
-        limit = min(limit, left)
-        return min(free, left), limit, min(slots, max(0, left - limit))
-
     def _should_claim(self, wants: tuple[Want, ...]) -> bool:
         """Whether a transaction would bring anything; a look costs 5 us and no lock."""
-        return bool(wants) and not self._fruitless and self._desk.store.is_work_waiting(self._options.queues)
+        return bool(wants) and not self._fruitless and self._is_anything_waiting()
 
     def _write(self, turn: Turn, outcomes: list[Outcome]) -> None:
         try:
@@ -204,24 +220,34 @@ class Loop:
         except DatabaseError as error:
             self._keep(turn, outcomes, error)
         else:
-            self._is_troubled = False
             self._after(outcomes, turn, progress)
 
     def _keep(self, turn: Turn, outcomes: list[Outcome], error: DatabaseError) -> None:
-        """A full disk passes: keep what has ended, say so once, and claim nothing meanwhile."""
-        if not self._is_troubled:
-            log.error("settle jobs=%d not written, tried again: %s", len(turn.settlements), error)
-        self._is_troubled = True
+        """A full disk passes: keep what has ended, and claim nothing meanwhile."""
         self._hands.take_again(outcomes)
         self._unwritten.extend(turn.settlements[len(outcomes) :])
+        self._unmarked = turn.starts
+        self._pause(f"settle jobs={len(turn.settlements)} not written, tried again: {error}")
+
+    def _pause(self, trouble: str) -> None:
+        """Say once what is the matter, and wait before the next try."""
+        if not self._is_troubled:
+            log.error("%s", trouble)
+        self._is_troubled = True
         self._desk.clock.wait(self._stop_now, _RETRY_PAUSE)
 
     def _after(self, outcomes: list[Outcome], turn: Turn, progress: Progress) -> None:
+        self._is_troubled = False
+        self._unmarked = ()
         for outcome, accepted in zip(outcomes, progress.accepted, strict=False):
             self._forget(outcome, accepted=accepted)
         for settlement in turn.settlements[len(outcomes) :]:
             self._hands.drop(settlement.lease)
+            self._claimed -= isinstance(settlement, Release)
         claim = progress.claim
+        if not progress.signed_on:
+            self.lose(self.worker)
+            return
         self._knowledge.learn(claim.unknown)
         self._fruitless = bool(turn.wants) and not (claim.jobs or claim.unknown or claim.parked)
         self._claimed += len(claim.jobs)
@@ -229,6 +255,7 @@ class Loop:
 
     def _forget(self, outcome: Outcome, *, accepted: bool) -> None:
         self._hands.drop(outcome.assignment.lease)
+        self._is_line_stuck = False
         self._pace.add(outcome.assignment.task.name, outcome.duration)
         self.settled += 1
         logs.settled(outcome, accepted=accepted)
@@ -254,7 +281,9 @@ class Loop:
             return False
         if self._options.max_jobs is not None and self._claimed >= self._options.max_jobs:
             return True
-        return self._options.burst and (self._fruitless or not self._is_anything_waiting())
+        if not self._options.burst or self._looked_around is None:
+            return False
+        return self._fruitless or not self._is_anything_waiting()
 
     def _is_anything_waiting(self) -> bool:
         waiting = self._desk.store.is_work_waiting(self._options.queues)
@@ -275,7 +304,7 @@ class Loop:
         """Let what runs finish for the grace time; what is left then is given back by signing off."""
         if self._fault is not None:
             return
-        self._desk.workers.announce_stop(self.worker)
+        self._announce_stop()
         deadline = self._desk.clock.monotonic() + self._options.grace
         self._unwritten.extend(Release(one.lease) for one in self._hands.late(-1))
         while self._unwritten or not self._hands.is_idle:
@@ -288,6 +317,12 @@ class Loop:
                 self._write(turn, outcomes)
             else:
                 self._bell.wait(min(POLL, left / SECOND))
+
+    def _announce_stop(self) -> None:
+        try:
+            self._desk.workers.announce_stop(self.worker)
+        except DatabaseError as error:
+            log.error("the stop can not be told in the file: %s", error)
 
     def _close(self) -> None:
         left = self._hands.close()
