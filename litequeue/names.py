@@ -18,7 +18,7 @@ def module_name(thing: object) -> str:
         return name
     main = sys.modules["__main__"]
     spec = getattr(main, "__spec__", None)
-    if spec is not None:
-        return str(spec.name).removesuffix(".__main__")
+    if spec is not None:  # `python -m package` runs `package.__main__`, but a folder has no name to import
+        return INTERACTIVE if spec.name == "__main__" else str(spec.name)
     path = getattr(main, "__file__", None)
     return Path(path).stem if path else INTERACTIVE

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import logging
 import os
 import sys
@@ -52,9 +53,11 @@ class Resolver:
         if self._apps is not None:
             return self._in_apps(name, self._apps)
         module_name, _, attribute = name.partition(":")
+        if not (_is_module_name(module_name) and all(part.isidentifier() for part in attribute.split("."))):
+            return None
         try:
             module = self._import(module_name)
-        except Exception:  # the module's own code may raise anything; the job waits for a worker that can
+        except (Exception, SystemExit):  # the module's own code may do anything; the job waits for a worker
             log.exception("import of %r, for the task %r, failed", module_name, name)
             return None
         found = None if module is None else _attribute(module, attribute)
@@ -67,47 +70,63 @@ class Resolver:
                     return task
         module_name, _, attribute = name.partition(":")
         function = _attribute(apps[module_name], attribute) if module_name in apps else None
-        if isinstance(function, FunctionType) and function.__module__ in (module_name, "__main__"):
+        if isinstance(function, FunctionType) and function.__module__ == module_name:
             return make_task(function, name, self._producer, NO_OPTIONS)
         return None
 
     def _import(self, name: str) -> ModuleType | None:
         """The module of this name, imported only if it lies under the root."""
-        if not all(part.isidentifier() for part in name.split(".")) or not self._lies_under_root(name):
+        spec = self._spec_under_root(name)
+        if spec is None:
             return None
+        main = sys.modules["__main__"]
+        if _is_same_file(getattr(main, "__file__", None), spec.origin):
+            return main  # the script that runs: to import it would be to run it once more
         if self._root not in sys.path:
             sys.path.insert(0, self._root)
-        module = importlib.import_module(name)
-        # Another module of the same name may have been imported before, from elsewhere.
-        return module if self._is_ours(getattr(module, "__file__", None)) else None
+        parts = name.split(".")
+        names = [".".join(parts[:count]) for count in range(1, len(parts) + 1)]
+        return sys.modules[name] if all(map(self._import_if_ours, names)) else None
 
-    def _lies_under_root(self, name: str) -> bool:
-        """Whether each part of the dotted name is found under the root, looked up without importing."""
-        if name.partition(".")[0] in sys.stdlib_module_names:
-            return False
-        places: Sequence[str] | None = [self._root]
-        spec: ModuleSpec | None = None
-        dotted = ""
-        for part in name.split("."):
-            if places is None:
-                return False
-            dotted = f"{dotted}.{part}".lstrip(".")
-            spec = PathFinder.find_spec(dotted, places)
+    def _import_if_ours(self, name: str) -> bool:
+        """Import one module, after its parents, unless Python would take it from elsewhere.
+
+        Another module of the same name may come first on the path, or have been imported before.
+        """
+        module = sys.modules.get(name)
+        if module is not None:
+            place, is_folder = getattr(module, "__file__", None), hasattr(module, "__path__")
+        else:
+            spec = importlib.util.find_spec(name)
             if spec is None:
                 return False
-            places = (
-                None if spec.submodule_search_locations is None else list(spec.submodule_search_locations)
-            )
-        return spec is not None and self._is_ours(spec.origin)
-
-    def _is_ours(self, path: str | None) -> bool:
-        if path is None:
+            place = spec.origin if spec.has_location else None
+            is_folder = spec.submodule_search_locations is not None
+        if not (is_folder if place is None else self._is_ours(place)):
             return False
+        importlib.import_module(name)
+        return True
+
+    def _spec_under_root(self, name: str) -> ModuleSpec | None:
+        """Where the module lies, if that and its parents are found under the root; nothing is imported."""
+        if name.partition(".")[0] in sys.stdlib_module_names:
+            return None
+        places: Sequence[str] | None = [self._root]
+        spec: ModuleSpec | None = None
+        for part in name.split("."):
+            # By its own name alone: for a dotted one the parent would have to be imported.
+            spec = None if places is None else PathFinder.find_spec(part, places)
+            if spec is None or (spec.origin is not None and not self._is_ours(spec.origin)):
+                return None
+            locations = spec.submodule_search_locations
+            places = None if locations is None else list(locations)
+        return spec if spec is not None and spec.origin is not None else None
+
+    def _is_ours(self, path: str) -> bool:
         real = os.path.realpath(path)
         if not real.startswith(self._root.rstrip(os.sep) + os.sep):
             return False
-        inside = os.path.relpath(real, self._root).split(os.sep)
-        return not {"site-packages", "dist-packages"} & set(inside) and not _is_library(real)
+        return not {"site-packages", "dist-packages"} & set(real.split(os.sep)) and not _is_library(real)
 
 
 def import_apps(names: Iterable[str]) -> list[ModuleType]:
@@ -153,3 +172,12 @@ def _attribute(module: ModuleType, dotted: str) -> object:
 def _is_library(path: str) -> bool:
     places = (sysconfig.get_path(kind) for kind in ("stdlib", "platstdlib", "purelib", "platlib"))
     return any(path.startswith(os.path.realpath(place) + os.sep) for place in places if place)
+
+
+def _is_module_name(name: str) -> bool:
+    """Whether each part names a file beside others; a script may well be called `my-app.py`."""
+    return all(part.replace("-", "_").isidentifier() for part in name.split("."))
+
+
+def _is_same_file(one: str | None, other: str | None) -> bool:
+    return one is not None and other is not None and os.path.realpath(one) == os.path.realpath(other)
