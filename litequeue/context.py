@@ -119,6 +119,7 @@ class RunningJob:
         self._mailbox = mailbox
         self._transaction = transaction
         self._cancelled = False
+        self._thread = 0
         self._deadline = None if timeout is None else clock.monotonic() + timeout
 
     @property
@@ -147,6 +148,10 @@ class RunningJob:
 
         All other writers wait from the block's begin until the task returns, so open it last.
         """
+        if threading.get_ident() != self._thread:
+            raise LiteQueueError(
+                "current_job().transaction() belongs to the thread that runs the task; call it there"
+            )
         return self._transaction()
 
     def ask_to_stop(self) -> None:
@@ -156,6 +161,7 @@ class RunningJob:
     @contextmanager
     def entered(self) -> Iterator[RunningJob]:
         """Be `current_job()` within the block."""
+        self._thread = threading.get_ident()
         token = _current.set(self)
         try:
             yield self

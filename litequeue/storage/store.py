@@ -25,6 +25,8 @@ from . import claims, limits, settling
 from .database import Database
 from .gate import Durability
 from .reports import matching
+from .transactions import run_plain
+from .translate import translated
 
 LAST_ID = """
 SELECT max(coalesce((SELECT max(id) FROM litequeue_job), 0),
@@ -155,9 +157,14 @@ class Store:
     def settle_in(self, connection: Connection, settlement: Complete, note: Note | None = None) -> bool:
         """Complete inside the task's own transaction; False when that must be rolled back."""
         now = self.clock.now()
-        if note is not None:
-            settling.note(connection, note, now)
-        return settling.complete_at_once(connection, settlement, now)
+
+        def operation(connection: Connection) -> bool:
+            if note is not None:
+                settling.note(connection, note, now)
+            return settling.complete_at_once(connection, settlement, now)
+
+        with translated(self.database.path):
+            return run_plain(operation, connection)  # the task may have set a row factory
 
     def start(self, begun: Start) -> None:
         """Mark that a prefetched job now runs. Raises `LeaseLost` if its lease was lost."""

@@ -10,7 +10,7 @@ from dataclasses import replace
 from ..context import Mailbox
 from ..errors import DatabaseError, LeaseLost
 from ..handle import Desk
-from ..job import Claimed, Complete, Fail, Lease, Start
+from ..job import Claimed, Complete, Fail, Lease, Release, Start
 from ..tasks import Task
 from . import logs
 from .coroutines import Coroutines
@@ -125,6 +125,12 @@ class Hands:
         if assignment.is_coroutine:
             self._coroutines.cancel(lease)
 
+    def abort_transactions(self) -> None:
+        """Roll back what running tasks have open, for every writer of this process waits behind it."""
+        for assignment in list(self.running.values()):
+            if isinstance(assignment.transaction, TaskTransaction):
+                assignment.transaction.abort()
+
     def close(self) -> int:
         """Let go of everything, and end what can be ended; how many jobs were still running."""
         left = len(self.running)
@@ -183,7 +189,12 @@ class Hands:
         On the slot's thread, for the transaction keeps the gate shut, and the loop may be waiting there.
         """
         transaction = outcome.assignment.transaction
-        if not isinstance(transaction, TaskTransaction) or not transaction.is_open:
+        if not isinstance(transaction, TaskTransaction):
+            return outcome
+        if transaction.aborted:
+            # It was rolled back under the hands of the task, which may not even know.
+            return replace(outcome, settlement=Release(outcome.assignment.lease))
+        if not transaction.is_open:
             return outcome
         settlement = outcome.settlement
         if not isinstance(settlement, Complete):
@@ -211,10 +222,10 @@ class Hands:
             assignment.claimed.task,
             stack,
         )
-        if isinstance(assignment.transaction, TaskTransaction):
-            assignment.transaction.abort()
         self._slots.replace(thread)
         self._deliver(Outcome(assignment, self._execution.stuck(assignment, stack)))
+        if isinstance(assignment.transaction, TaskTransaction):
+            assignment.transaction.abort()
         if self._slots.stuck >= max(2, self._options.threads):
             self._report_stuck()
 

@@ -76,6 +76,7 @@ class Loop:
         self.worker = self._desk.workers.sign_on(self._identity)
         heartbeat = Heartbeat(self._desk, self, self._lease)
         heartbeat.start()
+        threading.Thread(target=self._end_grace, name="litequeue-grace", daemon=True).start()
         log.info(
             "start worker=%d queues=%s threads=%d",
             self.worker,
@@ -87,6 +88,9 @@ class Loop:
                 pass
             self._wind_down()
         finally:
+            self._stopping.set()
+            self._stop_now.set()
+            self._hands.abort_transactions()  # or nobody below could write
             heartbeat.stop()
             self._close()
         if self._fault is not None:
@@ -317,6 +321,12 @@ class Loop:
                 self._write(turn, outcomes)
             else:
                 self._bell.wait(min(POLL, left / SECOND))
+
+    def _end_grace(self) -> None:
+        """Take the write lock from tasks that outlast a stop; the loop itself may be waiting for it."""
+        self._stopping.wait()
+        self._desk.clock.wait(self._stop_now, self._options.grace / SECOND)
+        self._hands.abort_transactions()
 
     def _announce_stop(self) -> None:
         try:

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from sqlite3 import Connection
 from typing import Any
 
-from ..errors import LiteQueueError
+from ..errors import DatabaseError, LiteQueueError
 from ..storage.database import Database
 from ..tasks import Task
 
@@ -22,6 +22,7 @@ class TaskTransaction:
         self._joined = ExitStack()
         self._lock = threading.Lock()
         self._spoiled = False
+        self.aborted = False
 
     @property
     def is_open(self) -> bool:
@@ -53,6 +54,7 @@ class TaskTransaction:
         self._spoiled = True
         connection = self._connection
         if connection is not None:
+            self.aborted = True
             connection.interrupt()
         self.end(lambda _: False)
 
@@ -64,6 +66,11 @@ class TaskTransaction:
             return False
         commit = False
         try:
+            if not connection.in_transaction:
+                raise DatabaseError(
+                    "the task ended the transaction of its job itself, so its completion can not be part of it; "
+                    "leave COMMIT and ROLLBACK to litequeue"
+                )
             commit = decide(connection)
         finally:
             self._database.finish(connection, commit=commit)
