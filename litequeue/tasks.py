@@ -185,12 +185,13 @@ def job_filter(queue: str, state: str | None, task: Named | None, tag: str | Non
     return Filter(
         queue=text_name(queue, "queue"),
         state=None if state is None else state_named(state),
-        task=None if task is None else _name_of(task),
+        task=None if task is None else name_of(task),
         tag=None if tag is None else text_name(tag, "tag"),
     )
 
 
-def _name_of(task: Named) -> str:
+def name_of(task: Named) -> str:
+    """The name by which the jobs of a task, of a plain function, or of a task named so are stored."""
     if isinstance(task, Task):
         return task.name
     return text_name(task, "task") if isinstance(task, str) else task_name(task)

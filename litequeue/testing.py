@@ -1,14 +1,78 @@
-"""For tests of programs that use litequeue: a clock that only moves when it is told to."""
+"""For tests of programs that use litequeue: a clock moved by hand, and what was enqueued.
+
+queue = Queue(":memory:", clock=HandClock())
+sign_up("ada@example.org")
+assert_enqueued(queue, send_welcome, "ada@example.org")
+queue.drain()
+"""
 
 from __future__ import annotations
 
+import inspect
 import threading
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from .clock import duration, instant
+from .handle import Job
+from .job import Filter
+from .queue import Queue
+from .tasks import Named, Task, name_of
 
 _START = datetime(2030, 1, 1, tzinfo=UTC)
 _GLANCE = 0.001
+_ALL = 1_000_000
+_SHOWN = 10
+
+
+def enqueued(queue: Queue, task: Named | None = None) -> list[Job[Any]]:
+    """The jobs in the file of this queue, of all its lanes, oldest first; of one task if it is given."""
+    desk = queue.desk
+    chosen = Filter(task=None if task is None else name_of(task))
+    found = desk.reports.jobs(chosen, _ALL)
+    return [Job(desk, snapshot.id, snapshot) for snapshot in reversed(found)]
+
+
+def assert_enqueued(queue: Queue, task: Named, /, *args: object, **kwargs: object) -> Job[Any]:
+    """The first job of this task with these arguments; raises `AssertionError`, with what there is, for none.
+
+    Arguments are compared as the function sees them: by place, by name or by default is all the same.
+    """
+    wanted = _seen(task, args, kwargs)
+    found = enqueued(queue, task)
+    for job in found:
+        if _seen(task, job.args, job.kwargs) == wanted:
+            return job
+    call = _call(name_of(task), args, kwargs)
+    raise AssertionError(f"{call} was not enqueued; {_listed(found, name_of(task), enqueued(queue))}")
+
+
+def _seen(task: Named, args: Sequence[object], kwargs: Mapping[str, object]) -> object:
+    """The arguments by the names that the function gives them, where its signature is known."""
+    function = task.function if isinstance(task, Task) else task
+    try:
+        bound = inspect.signature(function).bind(*args, **kwargs)  # type: ignore[arg-type]
+    except (ValueError, TypeError):
+        return tuple(args), dict(kwargs)  # only a name, without a signature, or not fitting it
+    bound.apply_defaults()
+    return bound.arguments
+
+
+def _listed(same: Sequence[Job[Any]], name: str, others: Sequence[Job[Any]]) -> str:
+    if not others:
+        return "nothing was"
+    jobs = same or others
+    lines = [f"  job {job.id}: {_call(job.task, job.args, job.kwargs)}, {job.state}" for job in jobs[:_SHOWN]]
+    if len(jobs) > _SHOWN:
+        lines.append(f"  and {len(jobs) - _SHOWN:,} more")
+    what = f"the jobs of {name} are" if same else f"there is no job of {name}, only"
+    return "\n".join([f"{what}:", *lines])
+
+
+def _call(name: str, args: Sequence[object], kwargs: Mapping[str, object]) -> str:
+    words = [f"{value!r:.80}" for value in args] + [f"{key}={value!r:.80}" for key, value in kwargs.items()]
+    return f"{name}({', '.join(words)})"
 
 
 class HandClock:
