@@ -57,7 +57,8 @@ class Loop:
         self._unwritten: deque[Settlement] = deque()
         self._unmarked: tuple[Start, ...] = ()
         self._claimed = 0
-        self._fruitless = False
+        self._fruitless = False  # the last claim brought nothing
+        self._is_dry = False  # though there was a thread free for it
         self._is_troubled = False
         self._is_line_stuck = False
         self._looked_around: int | None = None
@@ -254,6 +255,7 @@ class Loop:
             return
         self._knowledge.learn(claim.unknown)
         self._fruitless = bool(turn.wants) and not (claim.jobs or claim.unknown or claim.parked)
+        self._is_dry = self._fruitless and turn.wants[0].limit > 0
         self._claimed += len(claim.jobs)
         self._hands.put([one for one in map(self._assign, claim.jobs) if one is not None])
 
@@ -287,7 +289,7 @@ class Loop:
             return True
         if not self._options.burst or self._looked_around is None:
             return False
-        return self._fruitless or not self._is_anything_waiting()
+        return self._is_dry or not self._is_anything_waiting()
 
     def _is_anything_waiting(self) -> bool:
         waiting = self._desk.store.is_work_waiting(self._options.queues)
@@ -302,7 +304,7 @@ class Loop:
             if due is not None:
                 seconds = min(seconds, max(0.001, (due - self._desk.clock.now()) / SECOND))
         self._bell.wait(seconds)
-        self._fruitless = False
+        self._fruitless = self._is_dry = False
 
     def _wind_down(self) -> None:
         """Let what runs finish for the grace time; what is left then is given back by signing off."""
