@@ -2,7 +2,8 @@
 
 The house, from the ground up; imports go down these floors, never up:
 
-    errors directives clock retry codec job options     records and arithmetic, no I/O
+    errors directives clock retry codec job             records and arithmetic, no I/O
+    names options mold
     storage/                                            the only rooms that speak SQL
         schema.sql   the tables, their rules and indexes
         database     connections, transactions, the file itself
@@ -11,7 +12,7 @@ The house, from the ground up; imports go down these floors, never up:
         store        the verbs: enqueue, claim, complete, fail, …
         workers      sign on, renew, reap
         reports      what is read back
-    tasks resolve explain handle queue                  what users hold
+    tasks context resolve explain handle queue          what users hold
     worker/                                             claims, runs, settles
         execution    a claimed job becomes an outcome; it never sees the store
         loop         claims and settles; nothing else does
