@@ -26,7 +26,9 @@ SIGN_OFF = "DELETE FROM litequeue_worker WHERE id = ?"
 STILL_DEAD = "SELECT 1 FROM litequeue_worker WHERE id = ? AND lease_until = ?"
 OWNERS = "SELECT DISTINCT worker FROM litequeue_job WHERE state = 'running' AND worker > 0"
 SIGNED_ON = "SELECT id FROM litequeue_worker"
-JOBS_OF = "SELECT id, attempt, started_at, queue FROM litequeue_job WHERE state = 'running' AND worker = ?"
+JOBS_OF = (
+    "SELECT id, attempt, started_at, queue, ack FROM litequeue_job WHERE state = 'running' AND worker = ?"
+)
 
 
 class Workers:
@@ -78,11 +80,18 @@ class Workers:
     def sign_off(self, worker: int) -> None:
         """Take the worker out of the file; whatever it still held is ready again, at no cost."""
         now = self.clock.now()
+        left = Failure(
+            "lost", "WorkerStopped", "its worker stopped before it ended, and it runs at most once"
+        )
 
         def operation(connection: Connection) -> set[str]:
             queues = set()
-            for id, attempt, _, queue in connection.execute(JOBS_OF, (worker,)).fetchall():
-                settling.settle(connection, Release(Lease(id, attempt)), now)
+            for id, attempt, started_at, queue, ack in connection.execute(JOBS_OF, (worker,)).fetchall():
+                lease = Lease(id, attempt)
+                if ack == "early" and started_at is not None:
+                    settling.crash(connection, lease, left, now)  # it had begun, and must not begin again
+                else:
+                    settling.settle(connection, Release(lease), now)
                 queues.add(queue)
             connection.execute(SIGN_OFF, (worker,))
             return queues
@@ -145,7 +154,7 @@ class Workers:
 def _take_jobs(connection: Connection, worker: int, failure: Failure, now: int) -> list[str]:
     """Take a dead worker's jobs from it; a job that only waited there is not blamed. Their queues."""
     rows = connection.execute(JOBS_OF, (worker,)).fetchall()
-    for id, attempt, started_at, _ in rows:
+    for id, attempt, started_at, _, _ in rows:
         if started_at is None:
             settling.settle(connection, Release(Lease(id, attempt)), now)
         else:

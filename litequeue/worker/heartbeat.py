@@ -11,13 +11,14 @@ from collections.abc import Iterable
 from typing import Protocol
 
 from ..clock import SECOND
-from ..errors import DatabaseError, QueueClosed
+from ..errors import DatabaseError, FileReplaced, QueueClosed, SchemaTooNew
 from ..handle import Desk
 from ..job import Turn
 from .outcome import Assignment
 
 log = logging.getLogger("litequeue")
 TICK = 0.25
+LOST = (FileReplaced, SchemaTooNew)  # the file is no longer ours to use, and will not be again
 _PRUNE_EVERY = 10 * SECOND
 _CHECK_EVERY = 1 * SECOND
 
@@ -70,6 +71,8 @@ class Heartbeat:
                 self._troubled = False
             except QueueClosed:
                 return  # the loop ends for it
+            except LOST as error:
+                self._host.give_up(error)
             except Exception as error:  # a worker without a heartbeat would look alive and get no job
                 if not self._troubled:  # a full disk or a long lock passes; say so once
                     log.error("the heartbeat could not do its work: %r", error)
@@ -121,8 +124,5 @@ class Heartbeat:
                 self._desk.clock.wait(self._stop, 0.01)  # lets the others write between two chunks
 
     def _check(self) -> None:
-        try:
-            self._desk.database.verify()
-            self._desk.database.verify_version()
-        except DatabaseError as error:
-            self._host.give_up(error)
+        self._desk.database.verify()
+        self._desk.database.verify_version()

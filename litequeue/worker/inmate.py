@@ -117,6 +117,7 @@ def find_task(place: str) -> Task[..., Any]:
 def main() -> None:
     """Begin to serve; the worker gives the setting as JSON."""
     setting = json.loads(sys.argv[1])
+    os.set_inheritable(setting["pipe"], False)  # or what a task starts would keep it open after our death
     sys.path[:] = setting["path"]
     Inmate(Wire(Pipe(setting["pipe"])), setting["max_payload"]).serve()
 

@@ -20,7 +20,7 @@ from ..job import Claimed, Fail, Lease, NewWorker, Progress, Release, Settlement
 from ..resolve import Resolver
 from . import logs
 from .hands import Hands
-from .heartbeat import Heartbeat
+from .heartbeat import LOST, Heartbeat
 from .knowledge import Knowledge
 from .outcome import Assignment, Outcome
 from .pace import HORIZON, Pace
@@ -149,7 +149,7 @@ class Loop:
                 return True
             self._cycle()
         except DatabaseError as error:
-            self._pause(f"the file can not be read: {error}")
+            self._pause("the file can not be read", error)
         return False
 
     def _cycle(self) -> None:
@@ -232,12 +232,15 @@ class Loop:
         self._hands.take_again(outcomes)
         self._unwritten.extend(turn.settlements[len(outcomes) :])
         self._unmarked = turn.starts
-        self._pause(f"settle jobs={len(turn.settlements)} not written, tried again: {error}")
+        self._pause(f"settle jobs={len(turn.settlements)} not written, tried again", error)
 
-    def _pause(self, trouble: str) -> None:
-        """Say once what is the matter, and wait before the next try."""
+    def _pause(self, trouble: str, error: DatabaseError) -> None:
+        """Say once what is the matter, and wait before the next try, if there can be one."""
+        if isinstance(error, LOST):
+            self.give_up(error)
+            return
         if not self._is_troubled:
-            log.error("%s", trouble)
+            log.error("%s: %s", trouble, error)
         self._is_troubled = True
         self._desk.clock.wait(self._stop_now, _RETRY_PAUSE)
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 import signal
 import sys
 import threading
+from contextlib import suppress
 from multiprocessing.connection import Connection as Pipe
 from typing import Any
 
@@ -16,20 +18,20 @@ from ..resolve import Resolver, import_apps, tasks_of
 from . import logs
 from .loop import Loop
 from .settings import WorkerOptions
-from .supervisor import EXIT_RECYCLE
+from .supervisor import DONE, READY, RECYCLE
 
 
-def serve(pipe: Pipe, setting: dict[str, Any]) -> int:
-    """Run one worker as the supervisor wants it; the exit code."""
+def serve(pipe: Pipe, setting: dict[str, Any]) -> None:
+    """Run one worker as the supervisor wants it; raises what ended it early."""
     queue = Queue(setting["path"], setting["name"], durability=setting["durability"])
     options = WorkerOptions.from_json(setting["options"])
     loop = Loop(queue.desk, resolver(queue, setting), options, setting["lease"], setting["max_payload"])
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: loop.stop_from_signal())
     threading.Thread(target=_watch_supervisor, args=(pipe, loop), daemon=True).start()
-    pipe.send_bytes(b"ready")
+    _tell(pipe, READY)
     loop.run()
-    return EXIT_RECYCLE if loop.recycle else 0
+    _tell(pipe, RECYCLE if loop.recycle else DONE)
 
 
 def resolver(queue: Queue, setting: dict[str, Any]) -> Resolver:
@@ -41,6 +43,11 @@ def resolver(queue: Queue, setting: dict[str, Any]) -> Resolver:
     return Resolver(declared, queue, None, setting["root"])
 
 
+def _tell(pipe: Pipe, word: bytes) -> None:
+    with suppress(BrokenPipeError):  # it is gone, and the loop is told so in another way
+        pipe.send_bytes(word)
+
+
 def _watch_supervisor(pipe: Pipe, loop: Loop) -> None:
     try:
         pipe.recv_bytes()
@@ -50,15 +57,17 @@ def _watch_supervisor(pipe: Pipe, loop: Loop) -> None:
 
 def main() -> int:
     """Begin; the pipe's descriptor and the setting come as arguments."""
-    setting = json.loads(sys.argv[2])
+    descriptor, setting = int(sys.argv[1]), json.loads(sys.argv[2])
+    os.set_inheritable(descriptor, False)  # or what a task starts would keep it open after our death
     sys.path[:] = setting["sys_path"]
     if setting["log"] is not None:
         logs.configure(setting["log"])
     try:
-        return serve(Pipe(int(sys.argv[1])), setting)
+        serve(Pipe(descriptor), setting)
     except LiteQueueError as error:
         logs.log.error("%s", error)
         return 1
+    return 0
 
 
 if __name__ == "__main__":

@@ -21,10 +21,11 @@ from .settings import WorkerOptions
 
 log = logging.getLogger("litequeue")
 
-EXIT_RECYCLE = 3
+READY, DONE, RECYCLE = b"ready", b"done", b"recycle"
 _WINDOW = 60 * SECOND
 _DEATHS_PER_PROCESS = 10
 _LOOK = 0.5
+_TIME_TO_END = 5 * SECOND
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ class Member:
 
     def __init__(self, crew: Crew, share: int | None) -> None:
         self.share = share
-        self.ready = False
+        self.said: set[bytes] = set()
         self.pipe, theirs = Pipe()
         environment = {**os.environ, "LITEQUEUE_CHILD": "1"}
         environment["PYTHONPATH"] = os.pathsep.join(place or os.getcwd() for place in sys.path)
@@ -82,10 +83,11 @@ class Member:
         """Take what the process said; False when it has ended."""
         try:
             while self.pipe.poll():
-                self.ready = self.pipe.recv_bytes() == b"ready" or self.ready
+                self.said.add(self.pipe.recv_bytes())
         except (EOFError, OSError):
             return False
-        return True
+        # A child that a task has left behind may keep the pipe open.
+        return self.process.poll() is None or self.pipe.poll()
 
 
 class Supervisor:
@@ -99,7 +101,9 @@ class Supervisor:
         self._stops = 0
         self._passed_on = 0
         self._bell_read, self._bell_write = Pipe(duplex=False)
+        self._end_by: int | None = None
         self._failure: str | None = None
+        self.is_over = False
         self.started = threading.Event()
 
     def run(self) -> None:
@@ -113,9 +117,9 @@ class Supervisor:
             while self._members:
                 self._watch()
         finally:
-            for member in self._members:
-                member.signal(signal.SIGKILL)
-                member.process.wait()
+            self._kill_all()
+            self.is_over = True
+            self.started.set()
         if self._failure is not None:
             raise WorkerError(self._failure)
 
@@ -130,27 +134,37 @@ class Supervisor:
         if self._bell_read in ready:
             os.read(self._bell_read.fileno(), 4096)
         self._pass_on_stops()
+        if self._end_by is not None and self._clock.monotonic() >= self._end_by:
+            log.error("stop processes=%d do not end; they are killed", len(self._members))
+            self._kill_all()
         for member in list(self._members):
             if not member.listen():
                 self._bury(member)
-        if all(member.ready for member in self._members):
+        if all(READY in member.said for member in self._members):
             self.started.set()
 
     def _pass_on_stops(self) -> None:
         while self._passed_on < self._stops:
             self._passed_on += 1
+            patience = self._crew.options.grace if self._passed_on == 1 else 0
+            self._end_by = self._clock.monotonic() + patience + _TIME_TO_END
             for member in self._members:
                 member.signal(signal.SIGTERM)
+
+    def _kill_all(self) -> None:
+        for member in self._members:
+            member.signal(signal.SIGKILL)
+            member.process.wait()
 
     def _bury(self, member: Member) -> None:
         self._members.remove(member)
         member.pipe.close()
         code = member.process.wait()
-        if code == 0 or self._stops:
+        if DONE in member.said or self._stops:  # the code alone may be a task's own os._exit(0)
             return
-        if code == EXIT_RECYCLE:
+        if RECYCLE in member.said:
             log.warning("recycle process=%d", member.process.pid)
-        elif not member.ready:
+        elif READY not in member.said:
             self._give_up(f"a worker process could not start (exit code {code}); its own message is above")
             return
         else:
@@ -174,7 +188,6 @@ class Supervisor:
 
     def _give_up(self, failure: str) -> None:
         self._failure = failure
-        self.started.set()
         self.stop()
 
 

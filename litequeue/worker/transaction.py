@@ -68,7 +68,7 @@ class TaskTransaction:
         try:
             if not connection.in_transaction:
                 raise DatabaseError(
-                    "the task ended the transaction of its job itself, so its completion can not be part of it; "
+                    "the task itself ended its transaction, so its completion can not be part of it; "
                     "leave COMMIT and ROLLBACK to litequeue"
                 )
             commit = decide(connection)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import threading
@@ -17,6 +18,7 @@ from .loop import Loop
 from .settings import WorkerOptions
 from .supervisor import Crew, Supervisor
 
+log = logging.getLogger("litequeue")
 _TIME_TO_START = 60.0
 
 
@@ -38,6 +40,7 @@ class Worker:
         self._thread: threading.Thread | None = None
         self._running: Loop | Supervisor | None = None
         self._error: BaseException | None = None
+        self._early_stops = 0
 
     def run(self) -> None:
         """Work here until stopped by SIGTERM or SIGINT, or until a burst or `max_jobs` is over.
@@ -48,16 +51,13 @@ class Worker:
         self._running = running = self._make()
         stop = running.stop_from_signal if isinstance(running, Loop) else running.stop
         with _signals(stop):
-            running.run()
-        if isinstance(running, Loop) and running.recycle:
-            raise WorkerError(
-                "too many threads are stuck in tasks that ignore their time limit; "
-                "with processes=1 or more such a process is replaced by itself"
-            )
+            self._work(running)
 
     def stop(self) -> None:
         """Stop claiming, and let jobs finish for the grace time; a second call gives them back now."""
-        if self._running is not None:
+        if self._running is None:
+            self._early_stops += 1
+        else:
             self._running.stop()
 
     def start(self) -> Worker:
@@ -69,6 +69,8 @@ class Worker:
         self._thread.start()
         if isinstance(running, Supervisor):
             running.started.wait(_TIME_TO_START)
+            if running.is_over:
+                self.join()  # raises if they could not start
         return self
 
     def join(self, timeout: float | None = None) -> bool:
@@ -93,9 +95,20 @@ class Worker:
     def _run_behind(self) -> None:
         assert self._running is not None
         try:
-            self._running.run()
-        except BaseException as error:  # handed to whoever joins
+            self._work(self._running)
+        except BaseException as error:  # handed to whoever joins, which may be late
+            log.error("the worker in the background has ended: %s", error)
             self._error = error
+
+    def _work(self, running: Loop | Supervisor) -> None:
+        for _ in range(self._early_stops):
+            running.stop()
+        running.run()
+        if isinstance(running, Loop) and running.recycle:
+            raise WorkerError(
+                "too many threads are stuck in tasks that ignore their time limit; "
+                "with processes=1 or more such a process is replaced by itself"
+            )
 
     def _make(self) -> Loop | Supervisor:
         if "LITEQUEUE_CHILD" in os.environ:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import random
 import threading
 import time
@@ -159,3 +160,21 @@ class FileCase(QuietCase):
     def change(self, statement: str, *parameters: object) -> None:
         """Change the file behind everybody's back."""
         self.queue.desk.database.write(lambda c: c.execute(statement, parameters).rowcount)
+
+
+class CrewCase(FileCase):
+    """Worker processes on the file, which run the tasks of `tests.worker.crew`."""
+
+    lease_seconds = 30.0
+
+    def setUp(self) -> None:
+        super().setUp()
+        values = {"LITEQUEUE_TEST_FILE": str(self.path), "LITEQUEUE_TEST_LEASE": str(self.lease_seconds)}
+        patch = unittest.mock.patch.dict(os.environ, values)
+        patch.start()
+        self.addCleanup(patch.stop)
+        self.queue.counts()  # makes the file before the processes come
+
+    def send(self, task: str, *args: Any, **options: Any) -> Job[Any]:
+        """Enqueue a task of the crew by its name."""
+        return self.queue.enqueue(f"tests.worker.crew:{task}", args=args, **options)
