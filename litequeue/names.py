@@ -21,4 +21,4 @@ def module_name(thing: object) -> str:
     if spec is not None:  # `python -m package` runs `package.__main__`, but a folder has no name to import
         return INTERACTIVE if spec.name == "__main__" else str(spec.name)
     path = getattr(main, "__file__", None)
-    return Path(path).stem if path else INTERACTIVE
+    return Path(path).stem if path and path != "<stdin>" else INTERACTIVE

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
 Named = str | Callable[..., Any]  # a task, its function, or its name
 _BY_PLACE = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
@@ -134,19 +135,19 @@ class Declare(Protocol):
 
 
 @dataclass(frozen=True)
-class Call(Generic[R]):
+class Call(Generic[R_co]):
     """A task with arguments, not yet enqueued."""
 
-    task: Task[..., R]
+    task: Task[..., R_co]
     args: Sequence[object] = ()
     kwargs: Mapping[str, object] = field(default_factory=dict)
     options: Options = NO_OPTIONS
 
-    def using(self, **options: Unpack[CallOptions]) -> Call[R]:
+    def using(self, **options: Unpack[CallOptions]) -> Call[R_co]:
         """The same call with other options."""
         return Call(self.task, self.args, self.kwargs, checked(options).over(self.options))
 
-    def enqueue(self) -> Job[R]:
+    def enqueue(self) -> Job[R_co]:
         """Store it as a job."""
         return self.task.producer.submit([self])[0]
 

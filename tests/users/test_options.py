@@ -138,8 +138,8 @@ class TestRefusals(OptionCase):
         self.assertEqual(self.contents(), {})
 
     def test_the_message_of_a_naive_datetime_says_how_to_mend_it(self) -> None:
-        for given in ({"run_at": NAIVE}, {"expires": NAIVE}):
-            options: dict[str, Any] = given
+        for naive in ({"run_at": NAIVE}, {"expires": NAIVE}):
+            options: dict[str, Any] = naive
             with self.assertRaisesRegex(InvalidOption, "names no time zone.*timezone.utc"):
                 self.add.using(**options)
 
