@@ -82,10 +82,11 @@ class LogKeeper:
             writer.execute("ROLLBACK")
         return int(row[1])
 
-    @property
-    def connections(self) -> list[Connection]:
-        """The connections it keeps."""
-        return [] if self._copier is None else [self._copier]
+    def release(self) -> list[Connection]:
+        """Give up the connection it keeps; it makes another when it needs one."""
+        kept = [] if self._copier is None else [self._copier]
+        self._copier = None
+        return kept
 
     def _warn_of_growth(self, size: int) -> None:
         if size < self._warned * 2:

@@ -20,13 +20,15 @@ from .forks import keep_for_ever, watch
 from .gate import Durability, Gate, Ticket
 from .hints import Hints
 from .patience import Patience
+from .readers import Readers
 from .sidefile import SideFile, open_side_file
-from .transactions import run_group, run_on_foreign, run_plain, savepoint
+from .transactions import roll_back, run_group, run_on_foreign, run_plain, savepoint
 from .translate import translate, translated
 
 T = TypeVar("T")
 
 MEMORY = ":memory:"
+_LONGEST_WAIT_TO_FORK = 10.0
 _joined: ContextVar[_Lent | None] = ContextVar("litequeue_joined", default=None)
 
 
@@ -47,7 +49,7 @@ class Database:
     """
 
     _pid: int
-    _readers: list[tuple[threading.Thread, Connection]]
+    _readers: Readers
     _writers: dict[Durability, Connection]
     _lent: _Lent | None
     _side: SideFile | None
@@ -64,6 +66,8 @@ class Database:
         self._mode = opening.reading_mode(self.path) if self.read_only else "rw"
         self.durability = durability
         self._closed = False
+        self._fork: Ticket | None = None
+        self._spoilt = False
         self.identity = (0, 0)
         self._reset()
         self._prepare()
@@ -79,10 +83,10 @@ class Database:
                 return run_plain(operation, joined)
         if self.in_memory:
             return self.write(operation)
+        self._require_open()
         try:
-            return operation(self._reader())
+            return self._readers.run(operation)
         except sqlite3.Error as error:
-            self._require_open()  # closed by another thread meanwhile
             raise self._ours(error) from error
 
     def write(self, operation: Callable[[Connection], T], durability: Durability = Durability.NORMAL) -> T:
@@ -148,7 +152,7 @@ class Database:
     def joined(self) -> Connection | None:
         """The connection whose transaction this thread is in, if any."""
         if self._pid != os.getpid():
-            self.let_go()
+            self.start_afresh()
         lent = _joined.get()
         if lent is None or lent is not self._lent or lent.thread != threading.get_ident():
             return None
@@ -182,12 +186,8 @@ class Database:
         self._require_free()
         with self._gate.held(Ticket()):
             self._closed = True
-            with self._mutex:
-                readers, self._readers = self._readers, []
-            kept = self._keeper.connections if self._keeper is not None else []
-            for connection in [c for _, c in readers] + list(self._writers.values()) + kept:
-                connection.close()
-            self._writers = {}
+            self._readers.close()
+            self._close_writers()
             self.hints.close()
             if self._side is not None:
                 self._side.close()
@@ -197,9 +197,7 @@ class Database:
     def _reset(self) -> None:
         self._pid = os.getpid()
         self._gate = Gate(self._run_group)
-        self._local = threading.local()
-        self._mutex = threading.Lock()
-        self._readers = []
+        self._readers = Readers(self._connect)
         self._writers = {}
         self._lent = None
         self._side = None
@@ -216,7 +214,9 @@ class Database:
                 if self.read_only:
                     opening.require_current(connection, self.path)
                 else:
-                    self._prepare_tables(connection)
+                    # The change to WAL needs the file alone, and SQLite does not wait for that.
+                    begin = self._patience.begin
+                    self._patience.insist(lambda: opening.prepare(connection, self.path, begin))
                 self.identity = (0, 0) if self.in_memory else opening.identity_of(self.path)
                 opening.set_synchronous(connection, self.durability)
             except BaseException:
@@ -224,14 +224,14 @@ class Database:
                 raise
             self._writers[self.durability] = connection
 
-    def _prepare_tables(self, connection: Connection) -> None:
-        """The change to WAL needs the file alone, and SQLite does not call a busy handler for it."""
-        begin = self._patience.begin
-        self._patience.insist(lambda: opening.prepare(connection, self.path, begin))
-
     def _require_open(self) -> None:
         if self._closed:
             raise errors.QueueClosed(f"{self.path}: this queue was closed; open another one")
+        if self._spoilt:
+            raise errors.DatabaseError(
+                f"{self.path}: this process was forked inside a transaction, and can not use the file; "
+                "fork outside of transactions, or use multiprocessing's spawn"
+            )
 
     def _require_free(self) -> None:
         """Raise instead of waiting for a transaction that this very thread has open."""
@@ -288,7 +288,7 @@ class Database:
         """End what `begin` began, whatever became of it, and let the next writer in."""
         try:
             if lent.connection is not None:
-                _roll_back(lent.connection)
+                roll_back(lent.connection)
                 lent.connection.row_factory, lent.connection.text_factory = None, str
                 if not self.in_memory:
                     lent.connection.close()
@@ -297,23 +297,14 @@ class Database:
                 self._lent = None
             self._gate.leave(lent.ticket)
 
-    def _reader(self) -> Connection:
-        self._require_open()
-        connection: Connection | None = getattr(self._local, "reader", None)
-        if connection is None:
-            connection = self._connect()
-            connection.execute("PRAGMA query_only = ON")
-            connection.execute("PRAGMA busy_timeout = 10000")  # readers wait only for a recovery
-            with self._mutex:
-                for thread, left in self._readers:
-                    if not thread.is_alive():
-                        left.close()
-                self._readers = [(t, c) for t, c in self._readers if t.is_alive()]
-                self._readers.append((threading.current_thread(), connection))
-            self._local.reader = connection
-        return connection
+    def _close_writers(self) -> None:
+        kept = self._keeper.release() if self._keeper is not None else []
+        for connection in [*self._writers.values(), *kept]:
+            connection.close()
+        self._writers = {}
 
     def _connect(self) -> Connection:
+        self._require_open()
         target = MEMORY if self.in_memory else f"file:{quote(os.fsencode(self.path))}?mode={self._mode}"
         connection = sqlite3.connect(
             target,
@@ -341,14 +332,14 @@ class Database:
             connection.execute("COMMIT")
             self.verify()
         except Exception as error:
-            _roll_back(connection)
+            roll_back(connection)
             for ticket in group:
                 ticket.error = self._ours(error)
             leader.settled = True
         except BaseException:
             # A signal struck the leader alone: the others neither fail for it nor run twice.
             leader.settled = leader.settled and connection is not None and not connection.in_transaction
-            _roll_back(connection)
+            roll_back(connection)
             raise
         else:
             if self._keeper is not None:
@@ -364,17 +355,39 @@ class Database:
             return replaced
         return translate(error, self.path)
 
-    def let_go(self) -> None:
-        """In a forked child: let the parent's connections be, and start afresh."""
+    def before_fork(self) -> None:
+        """Close every connection; a transaction of this thread, or a very long one, makes it impossible."""
+        is_mine = self._lent is not None and self._lent.thread == threading.get_ident()
+        ticket = Ticket()
+        if self.in_memory or self._closed or is_mine:
+            return
+        if not self._gate.enter(ticket, _LONGEST_WAIT_TO_FORK):
+            self._gate.leave(ticket)
+            return
+        self._fork = ticket
+        self._readers.freeze()
+        self._close_writers()
+
+    def after_fork(self) -> None:
+        """In the parent: go on, with new connections."""
+        if self._fork is not None:
+            self._readers.thaw()
+            self._gate.leave(self._fork)
+            self._fork = None
+
+    def start_afresh(self) -> None:
+        """In a forked child: start afresh, and never free a connection that was inherited after all."""
+        self._spoilt = self._spoilt or (self._fork is None and not self.in_memory and not self._closed)
         lent = [self._lent.connection] if self._lent is not None else []
-        lent += self._keeper.connections if self._keeper is not None else []
-        for connection in [c for _, c in self._readers] + list(self._writers.values()) + lent:
+        kept = self._keeper.release() if self._keeper is not None else []
+        for connection in [*self._readers.connections, *self._writers.values(), *lent, *kept]:
             if connection is not None:
                 keep_for_ever(connection)
         self.hints.drop()
         if self._side is not None:
             self._side.close()
         self._closed = self._closed or self.in_memory
+        self._fork = None
         self._reset()
         if not self._closed:
             self._open_side_file()
@@ -384,8 +397,3 @@ def _strictest(group: Sequence[Ticket]) -> Durability:
     if len(group) == 1:
         return group[0].durability
     return Durability.FULL if any(t.durability is Durability.FULL for t in group) else Durability.NORMAL
-
-
-def _roll_back(connection: Connection | None) -> None:
-    if connection is not None and connection.in_transaction:
-        connection.execute("ROLLBACK")

@@ -85,16 +85,19 @@ class Gate:
             self.leave(ticket)  # again, in case it was `leave` that was struck
             raise
 
-    def enter(self, ticket: Ticket) -> None:
-        """Wait for the lead, or for another to run the ticket's operation; `leave` must follow."""
+    def enter(self, ticket: Ticket, seconds: float = -1) -> bool:
+        """Wait for the lead, or for another to run the ticket's operation; `leave` must follow.
+
+        False when neither came within `seconds`; less than 0 is no limit.
+        """
         with self._mutex:
             if self._leader is None:
                 self._leader = ticket
-                return
+                return True
             ticket.signal = threading.Lock()
             ticket.signal.acquire()
             self._waiting.append(ticket)
-        ticket.signal.acquire()
+        return ticket.signal.acquire(timeout=seconds)
 
     def leave(self, ticket: Ticket) -> None:
         """Hand on what the ticket holds; any thread may call it, and again."""

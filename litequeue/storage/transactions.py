@@ -120,6 +120,12 @@ def snapshot(connection: Connection) -> Iterator[None]:
         connection.execute("ROLLBACK")
 
 
+def roll_back(connection: Connection | None) -> None:
+    """End the transaction that is open on the connection, if there is one."""
+    if connection is not None and connection.in_transaction:
+        connection.execute("ROLLBACK")
+
+
 @contextmanager
 def savepoint(connection: Connection) -> Iterator[None]:
     """Undo what the block did if it fails, and nothing else of its transaction."""

@@ -555,6 +555,13 @@ class Release(ContractCase):
         self.assertEqual(self.claimed_ids(), ids)
         self.assertEqual([self.job(id).crashes for id in ids], [0, 0, 0])
 
+    def test_what_began_and_runs_at_most_once_is_lost_with_it(self) -> None:
+        begun, waiting = self.enqueue(ack="early"), self.enqueue(ack="early")
+        self.claim(2, start=1)
+        self.workers.sign_off(self.worker)
+        self.assert_state(begun, State.FAILED, "lost")
+        self.assert_state(waiting, State.READY)
+
 
 class Cancel(ContractCase):
     def test_a_waiting_job_is_cancelled_at_once(self) -> None:

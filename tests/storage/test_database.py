@@ -351,7 +351,7 @@ class TestFile(FileCase):
         database = self.open()
         for _ in range(20):
             together(1, lambda _: database.read(lambda c: None))
-        self.assertLessEqual(len(database._readers), 2)
+        self.assertLessEqual(len(database._readers.connections), 2)
 
     def test_a_file_that_was_taken_away(self) -> None:
         def unlink() -> None:
@@ -475,7 +475,7 @@ class TestLog(FileCase):
         lent = database.begin()
         database.finish(lent, commit=False)
         database.read(lambda c: None)
-        return [*database._writers.values(), *(connection for _, connection in database._readers)]
+        return [*database._writers.values(), *database._readers.connections]
 
     def test_automatic_checkpoints_are_off_where_they_can_do_harm(self) -> None:
         for faulty, expected in ((True, 0), (False, 1000)):
