@@ -25,6 +25,7 @@ from .execution import Execution, failure_of
 from .outcome import Assignment, Outcome
 
 _LOOK = 0.2
+_TIME_TO_DIE = 2.0
 _TIME_TO_STOP = 2 * SECOND
 
 
@@ -52,6 +53,9 @@ class Sandboxes:
         child = self._take()
         try:
             settlement = self._run_in(child, assignment, began)
+        except BaseException:
+            child.kill()  # nobody knows what it is at
+            raise
         finally:
             self._give_back(child)
         return Outcome(assignment, settlement, self._clock.monotonic() - began)
@@ -66,6 +70,8 @@ class Sandboxes:
 
     def _take(self) -> Child:
         with self._lock:
+            if self._closed:
+                raise OSError("the worker has stopped, and starts no more processes")
             child = self._idle.pop() if self._idle else Child(self._max_payload)
             self._busy.add(child)
         return child
@@ -115,6 +121,8 @@ class Sandboxes:
                     settlement: Settlement = message["settlement"]
                     return settlement
                 _put(assignment, message)
+            elif not child.is_alive() and not child.pipe.poll():
+                raise EOFError  # what it started may keep the pipe open
 
 
 class Child:
@@ -150,7 +158,11 @@ class Child:
 
     def last_words(self) -> str:
         """How it ended, in words."""
-        code = self._process.wait()
+        try:
+            code = self._process.wait(_TIME_TO_DIE)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            return "closed its pipe to the worker, and was killed"
         if code < 0:
             return f"was ended by {signal.Signals(-code).name}"
         return f"ended by itself with exit code {code}"

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import ctypes
 import os
+import resource
 import signal
+import subprocess
 import sys
 import threading
+import time
+from contextlib import suppress
+from pathlib import Path
 
-from litequeue import Queue, current_job
+from litequeue import Queue, Reject, Snooze, current_job
 
 FILE = os.environ.get("LITEQUEUE_TEST_FILE", ":memory:")
 LEASE = os.environ.get("LITEQUEUE_TEST_LEASE", "30")
@@ -92,6 +99,7 @@ def exit_worker(code: int) -> None:
 def leave_a_child() -> None:
     """Take the process down, and leave a child that keeps its pipes open."""
     if os.fork() == 0:
+        os.closerange(0, 3)  # but for these, whose end the test waits for
         signal.alarm(10)
         threading.Event().wait()
     os.kill(os.getpid(), signal.SIGKILL)
@@ -112,3 +120,132 @@ def write_and_wait() -> None:
         connection.execute("INSERT INTO ledger VALUES (?)", (job.attempt,))
     say(f"wrote {job.attempt}")
     sys.stdin.readline()
+
+
+# --- isolated: each runs in a child process of its own --------------------------------------------------
+
+
+@queue.task(isolate=True)
+def isolated_pid() -> int:
+    """The child it runs in."""
+    return os.getpid()
+
+
+@queue.task(isolate=True)
+async def isolated_coroutine(number: int) -> int:
+    """A coroutine, isolated."""
+    await asyncio.sleep(0)
+    return number + os.getpid() * 0
+
+
+@queue.task(isolate=True)
+def isolated_segfault() -> None:
+    """Read where nothing is."""
+    ctypes.string_at(0)
+
+
+@queue.task(isolate=True)
+def isolated_exit(code: int) -> None:
+    """End the child."""
+    os._exit(code)
+
+
+@queue.task(isolate=True)
+def isolated_kill() -> None:
+    """As the kernel does when memory runs out."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@queue.task(isolate=True, timeout=0.5)
+def isolated_family(pids: str) -> None:
+    """Start a child of its own, note both processes, and hang."""
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    Path(pids).write_text(f"{os.getpid()} {child.pid}\n")
+    child.wait()
+
+
+@queue.task(isolate=True)
+def isolated_orphan(pids: str) -> None:
+    """Die, and leave a child that keeps the pipe open."""
+    pid = os.fork()
+    if pid == 0:
+        signal.alarm(10)
+        threading.Event().wait()
+    Path(pids).write_text(f"{pid}\n")
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@queue.task(isolate=True)
+def isolated_glutton() -> int:
+    """Take more memory than it is granted."""
+    granted = 1 << 30
+    resource.setrlimit(resource.RLIMIT_AS, (granted, granted))
+    return len(bytearray(2 * granted))
+
+
+@queue.task(isolate=True)
+def isolated_talk() -> str:
+    """Tell all that can be told."""
+    job = current_job()
+    assert job is not None
+    job.progress(0.5, "half")
+    job.log("line")
+    job.meta["seen"] = [1, 2]
+    return f"attempt {job.attempt}"
+
+
+@queue.task(isolate=True)
+def isolated_failure(kind: str) -> None:
+    """Raise, or choose."""
+    if kind == "reject":
+        raise Reject("no")
+    if kind == "snooze":
+        raise Snooze(3600)
+    raise ValueError(kind)
+
+
+@queue.task(isolate=True)
+def isolated_transaction() -> None:
+    """Ask for what is not there."""
+    job = current_job()
+    assert job is not None
+    with job.transaction():
+        raise AssertionError
+
+
+@queue.task(isolate=True)
+def isolated_until_cancelled(mark: str) -> None:
+    """Say that it began, and end when asked to."""
+    job = current_job()
+    assert job is not None
+    Path(mark).touch()
+    while not job.cancelled:
+        time.sleep(0.005)
+
+
+@queue.task(isolate=True)
+def isolated_deaf(mark: str) -> None:
+    """Say that it began, and never end."""
+    Path(mark).write_text(f"{os.getpid()}\n")
+    threading.Event().wait()
+
+
+@queue.task(isolate=True)
+def isolated_large(size: int) -> str:
+    """Return much."""
+    return "x" * size
+
+
+@queue.task(isolate=True)
+def isolated_worker() -> None:
+    """Start a worker inside."""
+    queue.worker().run()
+
+
+@queue.task(isolate=True)
+def isolated_noise() -> None:
+    """Write nonsense to every pipe that is open."""
+    for descriptor in range(3, 64):
+        with suppress(OSError):
+            os.write(descriptor, b"\0\0\0\5junk!")
+    threading.Event().wait()
