@@ -95,7 +95,8 @@ class Resolver:
         """
         module = sys.modules.get(name)
         if module is not None:
-            place, is_folder = getattr(module, "__file__", None), hasattr(module, "__path__")
+            held = vars(module)  # without asking its own __getattr__
+            place, is_folder = held.get("__file__"), "__path__" in held
         else:
             spec = importlib.util.find_spec(name)
             if spec is None:
