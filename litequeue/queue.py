@@ -35,7 +35,7 @@ from .options import (
 )
 from .storage.database import MEMORY, Database
 from .storage.gate import Durability
-from .storage.transactions import lent
+from .storage.transactions import lent, require_tables
 from .tasks import (
     AsyncTask,
     Call,
@@ -212,6 +212,8 @@ class Queue:
         if len(connections) > 1:
             raise InvalidOption("the calls name different connections; one transaction has only one")
         connection = next(iter(connections.values()), None)
+        if connection is not None and self._opened is None:
+            require_tables(connection, self.path)
         desk = self.desk
         return [Job(desk, id) for id in desk.store.enqueue(jobs, connection, bound=self.maxsize)]
 

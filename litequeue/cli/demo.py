@@ -200,7 +200,8 @@ def tell(terminal: Terminal, desk: Desk, name: str) -> None:
             terminal.say(line)
     terminal.say(f"\n{clean(name)} keeps all of it. Try next:")
     shown = [*failed, *completed][:1]
-    for arguments in (["info"], ["list", "--state", "failed"], *(["show", str(job.id)] for job in shown)):
+    listing = ["--state", "failed"] if failed else ["--limit", "5"]
+    for arguments in (["info"], ["list", *listing], *(["show", str(job.id)] for job in shown)):
         terminal.say(f"  {command(name, *arguments)}")
 
 

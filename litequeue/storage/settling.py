@@ -16,7 +16,8 @@ DEFAULT_MAX_CRASHES = 3
 COMPLETE = """
 UPDATE litequeue_job
 SET state = iif(cancelling, 'cancelled', 'completed'), reason = iif(cancelling, 'cancelled', NULL),
-    finished_at = :now, worker = NULL, cancelling = 0, result = :result, result_codec = :codec,
+    finished_at = :now, worker = NULL, cancelling = 0, message = NULL,
+    result = :result, result_codec = :codec,
     started_at = coalesce(started_at, :now)
 WHERE id = :id AND attempt = :attempt AND state = 'running'
 """

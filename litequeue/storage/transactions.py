@@ -10,6 +10,7 @@ from sqlite3 import Connection
 from typing import TYPE_CHECKING, TypeVar
 
 from .. import errors
+from . import opening
 from .gate import Ticket
 from .translate import translated
 
@@ -87,6 +88,19 @@ def run_group(
 def _run(ticket: Ticket, connection: Connection) -> object:
     assert ticket.operation is not None
     return ticket.operation(connection)
+
+
+def require_tables(connection: Connection, path: str) -> None:
+    """Raise `InvalidOption` when the caller's open transaction keeps our tables from being made."""
+    if not connection.in_transaction:
+        return
+    with translated(path):
+        version = run_plain(lambda c: opening.stored_version(c, path), connection)
+    if version != opening.SCHEMA_VERSION:
+        raise errors.InvalidOption(
+            f"{path} holds no queue yet, and your open transaction keeps its tables from being made; "
+            "use the queue once before you begin, for example with queue.counts()"
+        )
 
 
 def begins_by_itself(connection: Connection) -> bool:

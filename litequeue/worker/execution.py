@@ -13,7 +13,7 @@ from ..clock import SECOND, Clock
 from ..codec import Codec, byte_size, reader
 from ..context import Mailbox, RunningJob, no_transaction
 from ..directives import Cancel, Reject, RetryLater, Snooze, TaskTimeout
-from ..errors import BadArguments, EncodingError, InvalidOption, LiteQueueError, PayloadTooLarge
+from ..errors import BadArguments, EncodingError, InvalidOption, PayloadTooLarge
 from ..job import Cancelled, Claimed, Complete, Fail, Failure, Settlement, Snoozed
 from ..options import NO_OPTIONS, UNSET, stored_options
 from ..retry import NO_RETRY, Retry, next_delay
@@ -197,7 +197,8 @@ def codec_of(task: Task[..., Any]) -> Codec:
 def failure_of(error: BaseException, reason: str, message: str | None = None) -> Failure:
     """The record of an exception; works also for one whose own `__str__` raises."""
     kind = type(error)
-    name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+    is_known = kind.__module__ == "builtins" or kind.__module__.startswith("litequeue.")
+    name = kind.__qualname__ if is_known else f"{kind.__module__}.{kind.__qualname__}"
     text = message if message is not None else _words(error)
     return Failure(reason, name, text[:MESSAGE_LIMIT], _traceback(error))
 
@@ -210,8 +211,8 @@ def _words(error: BaseException) -> str:
 
 
 def _traceback(error: BaseException) -> str:
-    if isinstance(error, LiteQueueError) and error.__traceback__ is None:
-        return ""
+    if error.__traceback__ is None:
+        return ""  # made here, not raised: it has nothing to tell
     frames = _frames_of_the_task(error.__traceback__)
     try:
         text = "".join(traceback.format_exception(type(error), error, frames))
