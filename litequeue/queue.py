@@ -16,7 +16,7 @@ from .clock import Clock, SystemClock, duration
 from .codec import JSON, NO_TYPES, Codec, Types, byte_size, checked_codec
 from .errors import InvalidOption, InvalidTask, PayloadTooLarge, QueueClosed
 from .handle import Desk, Job
-from .job import State, WorkerInfo
+from .job import WorkerInfo
 from .mold import Mold, make_mold
 from .options import (
     NO_OPTIONS,
@@ -288,9 +288,9 @@ class Queue:
         found = desk.reports.jobs(chosen, whole(limit, "limit", 1, 1_000_000), last)
         return [Job(desk, snapshot.id, snapshot) for snapshot in found]
 
-    def counts(self) -> dict[State, int]:
+    def counts(self) -> dict[str, int]:
         """How many jobs of this queue are in each state."""
-        return self.desk.reports.counts(self.name)
+        return {state.value: number for state, number in self.desk.reports.counts(self.name).items()}
 
     def cancel(self, *, state: str | None = None, task: Named | None = None, tag: str | None = None) -> int:
         """Cancel the jobs of this queue that match and are not final; how many."""
