@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from ..clock import SECOND
@@ -56,7 +56,7 @@ class Heartbeat:
 
     def start(self) -> None:
         """Take up what the dead left, which a burst might not live to do; then begin to beat."""
-        self._reap()
+        self._try(self._reap)
         self._thread.start()
 
     def stop(self) -> None:
@@ -66,17 +66,20 @@ class Heartbeat:
 
     def _beat_on(self) -> None:
         while not self._desk.clock.wait(self._stop, TICK):
-            try:
-                self.beat()
-                self._troubled = False
-            except QueueClosed:
-                return  # the loop ends for it
-            except LOST as error:
-                self._host.give_up(error)
-            except Exception as error:  # a worker without a heartbeat would look alive and get no job
-                if not self._troubled:  # a full disk or a long lock passes; say so once
-                    log.error("the heartbeat could not do its work: %r", error)
-                self._troubled = True
+            self._try(self.beat)
+
+    def _try(self, work: Callable[[], None]) -> None:
+        try:
+            work()
+            self._troubled = False
+        except QueueClosed:
+            self._stop.set()  # the loop ends for it
+        except LOST as error:
+            self._host.give_up(error)
+        except Exception as error:  # a worker without a heartbeat would look alive and get no job
+            if not self._troubled:  # a full disk or a long lock passes; say so once
+                log.error("the heartbeat could not do its work: %r", error)
+            self._troubled = True
 
     def beat(self) -> None:
         """Do what is due."""
