@@ -51,6 +51,14 @@ class Supervised(CrewCase):
         until(lambda: len({worker.pid for worker in self.queue.workers()}) == number, f"{number} processes")
         return {worker.pid for worker in self.queue.workers()}
 
+    def silence_processes(self) -> None:
+        """Let the processes of this one write their tracebacks elsewhere."""
+        kept = os.dup(2)
+        self.addCleanup(os.close, kept)
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        self.addCleanup(os.dup2, kept, 2)
+
     def until_gone(self, pids: set[int]) -> None:
         until(lambda: not any(map(is_alive, pids)), "the end of the processes")
 
@@ -130,6 +138,7 @@ class Supervised(CrewCase):
 
         stray.__module__ = "no_such_module"
         self.queue.task(name="no_such_module:stray")(stray)
+        self.silence_processes()
         with self.assertRaisesRegex(WorkerError, "could not start"):
             self.queue.worker(processes=1).start()
 
