@@ -207,7 +207,7 @@ class TestTask(QueueCase):
         queue = self.make_queue(max_payload=100)
         job = queue.enqueue(make_text, 60)
         queue.drain()
-        self.assertEqual((job.state, job.errors[0].type), ("failed", "litequeue.errors.PayloadTooLarge"))
+        self.assertEqual((job.state, job.errors[0].type), ("failed", "PayloadTooLarge"))
 
     def test_types_that_the_annotations_name_travel_both_ways(self) -> None:
         job = self.queue.task(move).enqueue(Point(1, 2))
