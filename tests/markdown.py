@@ -19,11 +19,10 @@ class Block:
         found, _, value = self.mark.partition(":")
         return value.strip() if found == key else None
 
-    def commands(self) -> list[str]:
-        """What follows `$ `, with lines that end in a backslash joined, and cut at `&&` and pipes."""
-        lines = self.text.replace("\\\n", " ").splitlines()
-        typed = [line.removeprefix("$ ") for line in lines if line.startswith("$ ")]
-        return [part.strip() for line in typed for part in re.split(r"&&|\|", line)]
+    def commands(self) -> list[tuple[str, str]]:
+        """What follows each `$ `, lines that end in a backslash joined, and the output shown below it."""
+        joined = re.sub(r"\\\n\s*", "", self.text)
+        return re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", joined, re.MULTILINE)
 
 
 FENCE = re.compile(r"(?:^<!-- (.*?) -->\n)?^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)

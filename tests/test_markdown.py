@@ -21,6 +21,8 @@ print("[no](link)")
 $ litequeue list --state failed \\
     jobs.db | head  # three
 42 failed
+
+43 failed
 $ a && b
 ```
 """
@@ -33,10 +35,10 @@ class TestMarkdown(unittest.TestCase):
         self.assertEqual((console.language, console.line, console.marked("file")), ("console", 13, None))
         self.assertEqual(TEXT.splitlines()[python.line], python.text.splitlines()[0])
 
-    def test_commands_are_what_is_typed(self) -> None:
+    def test_commands_are_what_is_typed_and_shown(self) -> None:
         _, console = blocks(TEXT)
-        commands = [" ".join(command.split()) for command in console.commands()]
-        self.assertEqual(commands, ["litequeue list --state failed jobs.db", "head # three", "a", "b"])
+        listing = "litequeue list --state failed jobs.db | head  # three"
+        self.assertEqual(console.commands(), [(listing, "42 failed\n\n43 failed\n"), ("a && b", "")])
 
     def test_links_and_anchors_are_those_of_the_text(self) -> None:
         self.assertEqual(links(TEXT), ["#how-it-works", "litequeue/queue.py"])

@@ -3,8 +3,8 @@
 Its blocks are one story, told in one directory from top to bottom. A ```python block is a program that must
 run to its end; `<!-- file: app.py -->` on the line before gives it that name for later commands, and
 `<!-- not run: reason -->` has it only compiled. In a ```console block each line that begins with `$ ` is
-a command. Those of litequeue are run; those that stay (a worker without --burst, --watch, a dashboard) and
-those of other programs are only seen to exist.
+a command. Those of litequeue are run and must say what is shown, numbers aside; those that stay (a worker
+without --burst, --watch, a dashboard) and those of other programs are only seen to exist.
 """
 
 import importlib.util
@@ -17,7 +17,7 @@ import unittest
 from pathlib import Path
 
 from tests.markdown import Block, anchors, blocks, links
-from tests.repository import ROOT, run_python
+from tests.repository import ROOT, run, run_python
 
 README = ROOT / "README.md"
 DEMO = "python3 -m litequeue demo"
@@ -61,23 +61,30 @@ class TestReadme(unittest.TestCase):
         self.run_python(*(["-m", "py_compile"] if block.marked("not run") else []), file)
 
     def check_commands(self, block: Block) -> None:
-        for command in block.commands():
+        for command, shown in block.commands():
             with self.subTest(command):
                 words = shlex.split(command, comments=True)
                 if LITEQUEUE.match(command):
-                    self.check_litequeue(words[words.index("litequeue") + 1 :])
+                    self.check_litequeue(words[words.index("litequeue") + 1 :], shown)
+                elif words[0] == "echo":
+                    self.assertEqual(run(["sh", "-c", command], self.place).returncode, 0)
                 else:
                     self.assertTrue(exists(words), "no such program")
 
-    def check_litequeue(self, arguments: list[str]) -> None:
-        stays = STAYS & set(arguments) or (arguments[:1] == ["worker"] and "--burst" not in arguments)
-        if not stays:
-            self.run_python("-m", "litequeue", *arguments)
+    def check_litequeue(self, arguments: list[str], shown: str) -> None:
+        if STAYS & set(arguments) or (arguments[0] == "worker" and "--burst" not in arguments):
+            self.check_options(arguments)
             return
-        help_text = self.run_python("-m", "litequeue", arguments[0], "--help")
+        said = self.run_python("-m", "litequeue", *arguments)
+        if shown and arguments[0] != "demo":  # it says what the machine's own Python is made of
+            pattern = re.escape(shape(shown)).replace("…", ".*")
+            self.assertRegex(shape(said), rf"\A{pattern}\Z")
+
+    def check_options(self, arguments: list[str]) -> None:
+        known = self.run_python("-m", "litequeue", arguments[0], "--help")
         for option in arguments[1:]:
             if option.startswith("-"):
-                self.assertIn(option.partition("=")[0], help_text)
+                self.assertIn(option.partition("=")[0], known)
 
     def run_python(self, *arguments: str) -> str:
         finished = run_python(arguments, self.place)
@@ -91,3 +98,9 @@ def exists(words: list[str]) -> bool:
     if program.startswith("python") and words[1:2] == ["-m"]:
         return importlib.util.find_spec(words[2]) is not None
     return os.access(ROOT / program, os.X_OK) or shutil.which(program) is not None
+
+
+def shape(output: str) -> str:
+    """An output without what differs from run to run: numbers, widths, folders, how long ago it was."""
+    output = re.sub(r"\S*/(?=jobs\.db)", "", re.sub(r"\d[\d,.:]*", "0", output))
+    return re.sub(r"\b0 s ago", "now", re.sub(r" +", " ", output)).replace(" \n", "\n").strip()
