@@ -107,7 +107,7 @@ class _Drain:
             return transaction.end(lambda _: False)
         try:
             return transaction.end(lambda connection: self._store.settle_in(connection, settlement, note))
-        except DatabaseError as error:  # such as a foreign key that is looked at on commit
+        except DatabaseError as error:  # the task had ended it itself, or the disk is full
             return self._settle(self._execution.failed(outcome.assignment, error), note)
 
     def _settle(self, settlement: Settlement, note: Note | None) -> bool:
