@@ -28,6 +28,7 @@ from .context import current_job
 from .directives import Cancel, Reject, RetryLater, Snooze, TaskTimeout
 from .errors import (
     BadArguments,
+    DatabaseError,
     EncodingError,
     InvalidOption,
     InvalidTask,
@@ -38,7 +39,9 @@ from .errors import (
     LiteQueueError,
     NotAllowed,
     PayloadTooLarge,
+    QueueClosed,
     QueueFull,
+    WorkerError,
 )
 from .handle import Job
 from .job import State
@@ -55,6 +58,7 @@ __all__ = [
     "Call",
     "Cancel",
     "Codec",
+    "DatabaseError",
     "EncodingError",
     "InvalidOption",
     "InvalidTask",
@@ -68,6 +72,7 @@ __all__ = [
     "NotAllowed",
     "PayloadTooLarge",
     "Queue",
+    "QueueClosed",
     "QueueFull",
     "Reject",
     "Retry",
@@ -76,5 +81,6 @@ __all__ = [
     "State",
     "Task",
     "TaskTimeout",
+    "WorkerError",
     "current_job",
 ]

@@ -9,7 +9,6 @@ from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Se
 from contextlib import contextmanager
 from datetime import timedelta
 from sqlite3 import Connection
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, Unpack, overload
 
 from .clock import Clock, SystemClock, duration
@@ -363,6 +362,11 @@ class Queue:
             yield connection
         desk.store.hint([self.name])
 
+    @property
+    def in_transaction(self) -> bool:
+        """Whether this thread is inside `transaction()` of this queue."""
+        return self._opened is not None and self._opened.database.joined() is not None
+
     def close(self) -> None:
         """Close the file. Jobs of this queue can not be read through it any more."""
         with self._opening:
@@ -373,9 +377,7 @@ class Queue:
     def __enter__(self) -> Queue:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def __repr__(self) -> str:

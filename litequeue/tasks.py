@@ -35,6 +35,10 @@ class Producer(Protocol):
     def declared(self) -> Mapping[str, Task[..., Any]]:
         """The tasks that were declared with it, by name."""
 
+    @property
+    def in_transaction(self) -> bool:
+        """Whether what this thread stores is a part of a transaction that is open."""
+
     def submit(self, calls: Sequence[Call[Any]]) -> list[Job[Any]]:
         """Store the calls in one transaction, all or none."""
 
@@ -66,10 +70,8 @@ class Task(Generic[P, R]):
 
     async def aenqueue(self, *args: P.args, **kwargs: P.kwargs) -> Job[R]:
         """`enqueue` for a coroutine: the event loop does not wait for the disk."""
-        import asyncio
-
         self.check(args, kwargs)
-        return (await asyncio.to_thread(self.producer.submit, [Call(self, args, kwargs)]))[0]
+        return await Call(self, args, kwargs).aenqueue()
 
     def using(self, **options: Unpack[CallOptions]) -> Task[P, R]:
         """The same task with other options."""
@@ -150,6 +152,15 @@ class Call(Generic[R_co]):
     def enqueue(self) -> Job[R_co]:
         """Store it as a job."""
         return self.task.producer.submit([self])[0]
+
+    async def aenqueue(self) -> Job[R_co]:
+        """`enqueue` for a coroutine: the event loop does not wait for the disk."""
+        import asyncio
+
+        producer = self.task.producer
+        if producer.in_transaction:  # which another thread could not join; nothing is synced before its end
+            return producer.submit([self])[0]
+        return (await asyncio.to_thread(producer.submit, [self]))[0]
 
 
 def list_of_calls(calls: object) -> list[Call[Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sqlite3
 import threading
@@ -157,6 +158,20 @@ class TestTransactions(InMemoryAndOnFile):
             with self.assertRaises(LiteQueueError):
                 self.add.enqueue(object())
         self.assertEqual(self.ready(), 1)
+
+    def test_a_coroutine_joins_it_and_does_not_wait_for_itself(self) -> None:
+        async def program(error: type[Exception] | None) -> None:
+            with self.queue.transaction():
+                await asyncio.wait_for(self.add.aenqueue(1), PATIENCE_SECONDS)
+                await asyncio.wait_for(self.add.call(2).aenqueue(), PATIENCE_SECONDS)
+                if error is not None:
+                    raise error
+
+        with self.assertRaises(KeyError):
+            asyncio.run(program(KeyError))
+        self.assertEqual(self.ready(), 0)
+        asyncio.run(program(None))
+        self.assertEqual((self.ready(), self.queue.in_transaction), (2, False))
 
     def test_every_verb_joins_it(self) -> None:
         job = self.add.enqueue(1)
