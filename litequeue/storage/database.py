@@ -259,18 +259,14 @@ class Database:
         if self.in_memory or self.durability is Durability.NORMAL:
             durability = self.durability
         if durability not in self._writers:
-            connection = self._connect()
-            opening.set_synchronous(connection, durability)
-            self._writers[durability] = connection
+            self._writers[durability] = self._connect(durability)
         return self._writers[durability]
 
     def _lend(self) -> Connection:
         """A connection of its own: what the borrower leaves on it, or still does later, ends with it."""
         if self.in_memory or self.read_only:
             return self._writer(self.durability)
-        connection = self._connect()
-        opening.set_synchronous(connection, self.durability)
-        return connection
+        return self._connect(self.durability)
 
     def _commit_lent(self, connection: Connection) -> None:
         if not connection.in_transaction:
@@ -303,7 +299,7 @@ class Database:
             connection.close()
         self._writers = {}
 
-    def _connect(self) -> Connection:
+    def _connect(self, durability: Durability | None = None) -> Connection:
         self._require_open()
         target = MEMORY if self.in_memory else f"file:{quote(os.fsencode(self.path))}?mode={self._mode}"
         connection = sqlite3.connect(
@@ -315,7 +311,10 @@ class Database:
             cached_statements=256,
         )
         try:
-            opening.set_pragmas(connection)
+            # Even these look into the file, which another process may have to itself while it closes it.
+            self._patience.insist(lambda: opening.set_pragmas(connection))
+            if durability is not None:
+                self._patience.insist(lambda: opening.set_synchronous(connection, durability))
         except BaseException:
             connection.close()
             raise

@@ -66,12 +66,16 @@ class Readers:
         return [reader.connection for reader in self._readers]
 
     def _add(self) -> _Reader:
-        with self._mutex:
+        with self._mutex:  # while a process forks, nobody may be making a connection
             for reader in self._readers:
                 if not reader.thread.is_alive():
                     reader.close()
-            reader = _Reader(self._connect())
+            reader = _Reader(self._make())
             self._readers = [each for each in self._readers if not each.closed] + [reader]
-        reader.connection.execute("PRAGMA query_only = ON")
-        reader.connection.execute("PRAGMA busy_timeout = 10000")  # readers wait only for a recovery
         return reader
+
+    def _make(self) -> Connection:
+        connection = self._connect()
+        connection.execute("PRAGMA query_only = ON")
+        connection.execute("PRAGMA busy_timeout = 10000")  # readers wait only for a recovery
+        return connection

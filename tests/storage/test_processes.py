@@ -128,9 +128,31 @@ for _ in range(150):
     store.enqueue([JOB])
 say("done")
 """
+# Opens, writes, reads and closes again and again: the last to close has the file to itself for a moment.
+VISITOR = """
+say("ready")
+input()
+for _ in range(25):
+    store = store_at(sys.argv[1])
+    store.enqueue([JOB])
+    Reports(store.database).counts("default")
+    lent = store.database.begin()
+    store.database.finish(lent, commit=True)
+    store.database.close()
+say("done")
+"""
 
 
 class TestRaces(FileCase):
+    def test_processes_that_come_and_go_do_not_disturb_each_other(self) -> None:
+        programs = [Program(self, PRELUDE + VISITOR, self.path) for _ in range(4)]
+        for program in programs:
+            program.hear()
+        for program in programs:
+            program.tell()
+        self.assertEqual([program.hear() for program in programs], ["done"] * 4)
+        self.assertEqual(self.stored_ids(), list(range(1, 101)))
+
     def test_every_job_is_claimed_once(self) -> None:
         store = self.store()
         ids = self.enqueue(store, 1200)
