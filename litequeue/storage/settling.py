@@ -25,7 +25,7 @@ RETRY_LATER = """
 UPDATE litequeue_job
 SET state = iif(cancelling, 'cancelled', 'scheduled'), reason = iif(cancelling, 'cancelled', NULL),
     finished_at = iif(cancelling, :now, NULL), run_at = :run_at, worker = NULL, cancelling = 0,
-    failures = failures + :failures, started_at = coalesce(started_at, :now)
+    failures = failures + :failures, started_at = coalesce(started_at, :now), expires_at = NULL
 WHERE id = :id AND attempt = :attempt AND state = 'running'
 """
 FAIL = """
@@ -56,7 +56,7 @@ SET state = CASE WHEN cancelling THEN 'cancelled' WHEN ack = 'early' THEN 'faile
                   WHEN crashes + 1 >= coalesce(max_crashes, :max_crashes) THEN 'crashed' END,
     finished_at = iif(cancelling OR ack = 'early' OR crashes + 1 >= coalesce(max_crashes, :max_crashes),
                       :now, NULL),
-    crashes = crashes + 1, worker = NULL, cancelling = 0, message = :message
+    crashes = crashes + 1, expires_at = NULL, worker = NULL, cancelling = 0, message = :message
 WHERE id = :id AND attempt = :attempt AND state = 'running'
 """
 START = """

@@ -272,6 +272,13 @@ class Claim(ContractCase):
         for id in expired:
             self.assert_state(id, State.CANCELLED, "expired")
 
+    def test_a_job_that_was_started_in_time_does_not_expire_between_its_tries(self) -> None:
+        id = self.enqueue(expires_at=self.in_seconds(5))
+        lease = self.claim_one()
+        self.store.settle(records.Fail(lease, ERROR, retry_at=self.in_seconds(10)))
+        self.clock.advance(10)
+        self.assertEqual(self.claimed_ids(), [id])
+
     def test_of_thousands_expired_at_once_none_runs(self) -> None:
         soon = self.in_seconds(1)
         self.store.enqueue([NewJob("app:task", "default", "[]", expires_at=soon) for _ in range(2500)])

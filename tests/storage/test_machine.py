@@ -179,6 +179,7 @@ class Model:
         elif isinstance(settlement, Release):
             self.wait_again(row, "ready")
         elif isinstance(settlement, Snoozed):
+            row.expires_at = None
             self.wait_again(row, "scheduled", settlement.run_at)
         else:
             self.fail(row, settlement, now)
@@ -192,6 +193,7 @@ class Model:
         if settlement.retry_at is None:
             row.end("failed", settlement.failure.reason, now)
         else:
+            row.expires_at = None
             self.wait_again(row, "scheduled", settlement.retry_at)
 
     def wait_again(self, row: Row, state: str, run_at: int | None = None) -> None:
@@ -200,6 +202,7 @@ class Model:
 
     def crash(self, row: Row, now: int) -> None:
         row.crashes += 1
+        row.expires_at = None  # it was started in time
         self.failed.add((row.id, row.attempt))
         if row.cancelling:
             row.end("cancelled", "cancelled", now)
