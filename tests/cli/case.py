@@ -2,10 +2,11 @@
 
 import io
 import json
+import logging
 import tempfile
 import threading
 import unittest
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -81,6 +82,18 @@ class Ended:
         return json.loads(self.out)
 
 
+def _as_before(log: logging.Logger) -> Callable[[], None]:
+    """What gives a logger back as it is now; the command `worker` sets it up for a process of its own."""
+    handlers, level, propagate = log.handlers[:], log.level, log.propagate
+
+    def restore() -> None:
+        log.handlers[:] = handlers
+        log.setLevel(level)
+        log.propagate = propagate
+
+    return restore
+
+
 class CommandCase(unittest.TestCase):
     """A test with a queue's file and a command line for it."""
 
@@ -90,6 +103,7 @@ class CommandCase(unittest.TestCase):
         self.place = Path(self.enterContext(tempfile.TemporaryDirectory()))
         self.file = str(self.place / "jobs.db")
         self.clock = StillClock()
+        self.addCleanup(_as_before(logging.getLogger("litequeue")))
 
     def open(self) -> None:
         """Make the file, and the rooms through which a test fills it."""

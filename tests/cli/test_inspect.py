@@ -164,7 +164,6 @@ class TestShow(CommandCase):
               created   2030-05-01 12:00:00 UTC, 60 s ago
               due       2030-05-01 12:01:00 UTC, now
               started   2030-05-01 12:01:00 UTC, now
-              expires   2030-05-01 13:00:00 UTC, in 59 min
               attempt   2, 1 failure
               worker    1
               progress  25% page 1
