@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from sqlite3 import Connection
 
-from ..clock import Clock
+from ..clock import SECOND, Clock
 from ..errors import JobNotFound, LeaseLost, NotAllowed
 from ..job import (
     Claim,
@@ -71,6 +71,12 @@ ON CONFLICT (name) DO UPDATE SET paused_at = excluded.paused_at
 """
 QUEUE_OF = "SELECT queue FROM litequeue_job WHERE id = ?"
 STATE_OF = "SELECT state FROM litequeue_job WHERE id = ?"
+# A task's transaction shuts out its own worker's heartbeat; give that the time to renew what it could not.
+KEEP_ALIVE = """
+UPDATE litequeue_worker SET lease_until = max(lease_until, :until)
+WHERE id = (SELECT worker FROM litequeue_job WHERE id = :id AND attempt = :attempt AND state = 'running')
+"""
+_TIME_TO_RENEW = 5 * SECOND
 _FINAL = ("completed", "failed", "cancelled")
 Told = Callable[[int], None]
 
@@ -156,11 +162,13 @@ class Store:
 
     def settle_in(self, connection: Connection, settlement: Complete, note: Note | None = None) -> bool:
         """Complete inside the task's own transaction; False when that must be rolled back."""
-        now = self.clock.now()
+        now, until = self.clock.now(), self.clock.monotonic() + _TIME_TO_RENEW
 
         def operation(connection: Connection) -> bool:
             if note is not None:
                 settling.note(connection, note, now)
+            lease = settlement.lease
+            connection.execute(KEEP_ALIVE, {"id": lease.job, "attempt": lease.attempt, "until": until})
             return settling.complete_at_once(connection, settlement, now)
 
         with translated(self.database.path):

@@ -389,6 +389,17 @@ class Renew(ContractCase):
         with self.assertRaises(LeaseLost):
             self.claim()
 
+    def test_a_task_that_kept_the_heartbeat_out_gives_it_time_to_renew(self) -> None:
+        """Its transaction was open for longer than the lease; the other jobs of its worker are not reaped."""
+        self.enqueue()
+        self.enqueue()
+        lease, other = (job.lease for job in self.claim(2))
+        self.clock.advance(LEASE_SECONDS + 1)
+        self.assertTrue(self.settle_in_transaction(lease))
+        self.assertEqual(self.workers.reap(), 0)
+        self.assertTrue(self.workers.renew(self.worker, LEASE_SECONDS * 1_000_000))
+        self.complete(other)
+
     def test_an_ended_lease_can_be_renewed_until_somebody_reaps(self) -> None:
         self.enqueue()
         lease = self.claim_one()
