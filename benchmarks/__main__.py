@@ -1,21 +1,21 @@
-"""`python -m benchmarks [--smoke] [--peers] [--place FOLDER]`: measure, print, and write RESULTS.md."""
+"""`python -m benchmarks`: measure everything that has a goal, print the table, and write RESULTS.md."""
 
 import argparse
 import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from benchmarks import claims, comparison, machine, plan, report
-from benchmarks.measure import Metrics, interleave
-from benchmarks.plan import Row, Sizes
+from benchmarks import comparison, guard, machine, plan, report
+from benchmarks.goals import Row, Taken
+from benchmarks.plan import Sizes
 from benchmarks.processes import BenchmarkFailed
-from benchmarks.report import OURS, Measured
+from benchmarks.rows import all_rows
 
-RESULTS = Path(__file__).resolve().parent / "RESULTS.md"
+FOLDER = Path(__file__).resolve().parent
 
 
 def main() -> int:
@@ -27,23 +27,21 @@ def main() -> int:
     with tempfile.TemporaryDirectory(dir=options.place, prefix="litequeue-benchmarks-") as place:
         _warn_of_memory(Path(place))
         try:
-            page = _measure(options, Path(place))
+            return _smoke(options, Path(place)) if options.smoke else _measure(options, Path(place))
         except BenchmarkFailed as failure:
             print(f"The benchmark failed: {failure}", file=sys.stderr)
             return 1
-    print(page)
-    if not options.smoke:
-        RESULTS.write_text(page, encoding="utf-8")
-    return 0
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument(
-        "--smoke", action="store_true", help="only show that everything still runs; write nothing"
-    )
-    parser.add_argument("--peers", action="store_true", help="install other queues and measure them, too")
-    parser.add_argument("--place", metavar="FOLDER", help="where the queues' files shall lie (a real disk)")
+    add = parser.add_argument
+    add("--smoke", action="store_true", help="a minute's guard: fail where a goal is missed by far")
+    add("--peers", action="store_true", help="install other queues and measure them, too")
+    add("--scale", action="store_true", help="also claim and settle among 5 million jobs")
+    add("--only", metavar="WORD", default="", help="only the rows whose name has it in it; write nothing")
+    add("--rounds", metavar="N", type=int, help="rounds of each row (5)")
+    add("--place", metavar="FOLDER", help="where the queues' files shall lie (a real disk)")
     return parser.parse_args()
 
 
@@ -52,35 +50,50 @@ def _warn_of_memory(place: Path) -> None:
         _say(f"{place.parent} is in memory, where syncing costs nothing: choose a disk with --place")
 
 
-def _measure(options: argparse.Namespace, place: Path) -> str:
-    sizes = plan.SMOKE if options.smoke else plan.WHOLE
-    loads = machine.load()
-    facts = machine.look(place)
-    sections = [
-        report.rates(_rows(plan.rate_rows(sizes), sizes, place)),
-        report.wake_ups(_rows(plan.wake_rows(sizes), sizes, place)),
-        claims.section(sizes, place, _say),
+def _smoke(options: argparse.Namespace, place: Path) -> int:
+    complaints = [
+        complaint for row in _chosen(options, plan.SMOKE) for complaint in guard.complaints(row, place, _say)
     ]
-    if options.peers:
-        sections.append(comparison.section(place, _say))
-    chosen = "".join(f" --{name}" for name in ("smoke", "peers") if getattr(options, name))
-    head = report.head(facts, chosen, sizes.rounds, (loads, machine.load()))
-    return "\n\n".join([head, *sections]) + "\n"
+    print("\n".join(complaints or ["Every figure is within the bounds of a noisy machine."]))
+    return 1 if complaints else 0
 
 
-def _rows(rows: Sequence[Row], sizes: Sizes, place: Path) -> list[Measured]:
-    return [_row(row, sizes.rounds, place) for row in rows]
+def _measure(options: argparse.Namespace, place: Path) -> int:
+    sizes = _sizes(options)
+    loads = machine.load()
+    taken = [_take(row, sizes.rounds, place) for row in _chosen(options, sizes)]
+    if options.only:
+        print(report.table_of(taken), report.details(taken), sep="\n\n")
+        return 0
+    sections = [comparison.section(place, _say)] if options.peers else []
+    chosen = "".join(f" --{name}" for name in ("peers", "scale") if getattr(options, name))
+    head = report.head(machine.look(place), chosen, sizes.rounds, (loads, machine.load()))
+    page = "\n\n".join([head, report.goals(taken), *sections, report.details(taken)]) + "\n"
+    print(page)
+    (FOLDER / "RESULTS.md").write_text(page, encoding="utf-8")
+    return 0
 
 
-def _row(row: Row, rounds: int, place: Path) -> Measured:
+def _sizes(options: argparse.Namespace) -> Sizes:
+    sizes = plan.WHOLE
+    if options.scale:
+        sizes = replace(sizes, backlogs=(*sizes.backlogs, plan.SCALE))
+    return replace(sizes, rounds=options.rounds or sizes.rounds)
+
+
+def _chosen(options: argparse.Namespace, sizes: Sizes) -> Sequence[Row]:
+    rows = [row for row in all_rows(sizes) if options.only in row.name]
+    if not rows:
+        names = "\n  ".join(row.name for row in all_rows(sizes))
+        raise BenchmarkFailed(f"no row has {options.only!r} in its name; there are:\n  {names}")
+    return rows
+
+
+def _take(row: Row, rounds: int, place: Path) -> Taken:
     begun = time.monotonic()
-    cases: dict[str, Callable[[], Metrics]] = {
-        name: partial(row.measure, subject, place, row.count)
-        for name, subject in {OURS: row.ours, **row.floors}.items()
-    }
-    figures = interleave(cases, rounds)
-    _say(f"{row.title}: {time.monotonic() - begun:.0f} s")
-    return Measured(row, figures)
+    taken = Taken(row, tuple(row.take(place, rounds)))
+    _say(f"{time.monotonic() - begun:4.0f} s  {row.name}")
+    return taken
 
 
 def _say(text: str) -> None:

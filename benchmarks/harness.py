@@ -3,6 +3,7 @@
 import contextlib
 import math
 import os
+import subprocess
 import sys
 import tempfile
 import time
@@ -57,6 +58,20 @@ class Round:
         """Run one verb of the driver to its end and return its answer."""
         return answer(self.subject.command(verb, number), self.directory, self.variables)
 
+    def worker(self) -> contextlib.AbstractContextManager[subprocess.Popen[str]]:
+        """Keep one worker process of the driver running beside us."""
+        return beside(self.subject.command("work"), self.directory, self.variables)
+
+    def await_stamps(self, count: int, workers: Sequence[subprocess.Popen[str]]) -> None:
+        """Wait until so many jobs ran in the workers beside us."""
+        end = time.monotonic() + WORK_SECONDS
+        while self.stamped() < count:
+            if time.monotonic() > end:
+                raise BenchmarkFailed(f"{self.subject.driver}: {self.stamped()} of {count} jobs in time")
+            for worker in workers:
+                alive(worker, self.subject.command("work"))
+            time.sleep(0.02)
+
     def stamps(self) -> list[tuple[int, int]]:
         """Return the stamps so far: (index, nanoseconds) in the order in which the jobs ran."""
         return list(STAMP.iter_unpack((self.directory / "stamps").read_bytes()))
@@ -91,9 +106,10 @@ def describe(subject: Subject, place: Path) -> tuple[str, str]:
 
 
 def enqueue(subject: Subject, place: Path, count: int) -> Metrics:
-    """Jobs enqueued one by one, a second."""
+    """Jobs enqueued one by one, a second; and the longest that one call took, in milliseconds."""
     with fresh_round(subject, place) as here:
-        return {"rate": count / here.ask("enqueue", count)["seconds"]}
+        said = here.ask("enqueue", count)
+        return {"rate": count / said["seconds"], "worst": said["worst"]}
 
 
 def enqueue_many(subject: Subject, place: Path, count: int) -> Metrics:
@@ -103,23 +119,18 @@ def enqueue_many(subject: Subject, place: Path, count: int) -> Metrics:
 
 
 def run(subject: Subject, place: Path, count: int) -> Metrics:
-    """Waiting jobs run a second, from the first to the last: starting the worker is not counted."""
+    """Waiting jobs run a second: starting the worker is not counted.
+
+    From the first claim to the last settlement where the queue's file tells that, else from the first run to
+    the last.
+    """
     with fresh_round(subject, place) as here:
         here.ask("fill", count)
         with contextlib.ExitStack() as stack:
-            command = subject.command("work")
-            workers = [
-                stack.enter_context(beside(command, here.directory, here.variables))
-                for _ in range(subject.workers)
-            ]
-            end = time.monotonic() + WORK_SECONDS
-            while here.stamped() < count:
-                if time.monotonic() > end:
-                    raise BenchmarkFailed(f"{subject.driver}: {here.stamped()} of {count} jobs in time")
-                for worker in workers:
-                    alive(worker, command)
-                time.sleep(0.02)
-        return {"rate": _rate(here.stamps(), count)}
+            workers = [stack.enter_context(here.worker()) for _ in range(subject.workers)]
+            here.await_stamps(count, workers)
+        rate, settled = _rate(here.stamps(), count), here.ask("settled")
+    return {"rate": rate if settled is None else _settled_rate(settled, count)}
 
 
 def _rate(stamps: Sequence[tuple[int, int]], count: int) -> float:
@@ -129,20 +140,40 @@ def _rate(stamps: Sequence[tuple[int, int]], count: int) -> float:
     return (count - 1) / (max(instants) - min(instants)) * 1e9
 
 
-def wake_up(subject: Subject, place: Path, count: int) -> Metrics:
-    """Milliseconds from an enqueue to the job's first line in another process; then what idling costs."""
+def _settled_rate(settled: tuple[int, float], count: int) -> float:
+    if settled[0] != count:
+        raise BenchmarkFailed(f"{count} jobs ran, and {settled[0]} of them were settled")
+    return count / settled[1]
+
+
+@dataclass(frozen=True)
+class Pings:
+    """What an idle worker did: the milliseconds until it ran each job, and its idling, in % of one core."""
+
+    waits: tuple[float, ...]
+    idle: float
+
+
+def pings(subject: Subject, place: Path, count: int, idle_seconds: float) -> Pings:
+    """Send one job at a time to an idle worker; then watch it do nothing for so many seconds."""
     with fresh_round(subject, place) as here:
-        command = subject.command("work")
-        with beside(command, here.directory, here.variables) as worker:
+        with here.worker() as worker:
             sent = here.ask("ping", count + FIRST_PINGS)["sent"]
-            alive(worker, command)
-            idle = _idle_percent(worker.pid, count * IDLE_SECONDS_PER_PING)
+            alive(worker, subject.command("work"))
+            idle = idle_percent(worker.pid, idle_seconds) if idle_seconds else math.nan
         ran = dict(here.stamps())
     waits = [(ran[index] - instant) / 1e6 for index, instant in enumerate(sent)][FIRST_PINGS:]
-    return {"p50": percentile(waits, 50), "p99": percentile(waits, 99), "idle": idle}
+    return Pings(tuple(waits), idle)
 
 
-def _idle_percent(group: int, seconds: float) -> float:
+def wake_up(subject: Subject, place: Path, count: int) -> Metrics:
+    """Milliseconds from an enqueue to the job's first line in another process; then what idling costs."""
+    seen = pings(subject, place, count, count * IDLE_SECONDS_PER_PING)
+    return {"p50": percentile(seen.waits, 50), "p99": percentile(seen.waits, 99), "idle": seen.idle}
+
+
+def idle_percent(group: int, seconds: float) -> float:
+    """Return the processor time that a process group uses meanwhile, in percent of one core."""
     before = processor_seconds(group)
     time.sleep(seconds)
     after = processor_seconds(group)

@@ -1,41 +1,87 @@
-"""What is measured, how many jobs and rounds it takes, and against which floor."""
+"""How much of everything is measured, and the queues that are measured with it."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
-from benchmarks import harness
-from benchmarks.harness import Measure, Subject
+from benchmarks.harness import Subject
 
-BATCH = 64  # how many jobs the batching floor claims and completes in one commit
+SCALE = 5_000_000  # jobs in the largest file, where it is asked for
+DURABILITIES = ("normal", "full")
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """How much of everything: the whole measurement, or only as much as shows that it works."""
+    """How much of everything: the whole measurement, or only as much as a guard needs."""
 
     rounds: int
-    enqueue_full: int
-    enqueue_normal: int
+    enqueue: dict[str, int]  # by durability: one by one
+    crowd: int  # from 16 threads
     many: int
     run: int
+    run_floor: dict[str, int]
+    spins: int
+    naps: int
+    together: dict[str, int]
     pings: int
-    backlogs: tuple[int, ...]
-    claims: int
+    idle_seconds: float
+    backlogs: tuple[int, ...]  # the jobs in the files in which claims are timed
+    claims: int  # timed in each of them, each round
+    crowd_seconds: float  # for how long processes write at once
+    processes: tuple[int, ...]
+    kills: int
+    starts: int  # of a bare Python, and with litequeue imported
+    listed: int  # jobs in the file that `info` describes
+    stored: int  # jobs that wait in the file whose size is taken
+    passing: int  # jobs that come and go
+    is_whole: bool = True  # with the figures that no goal asks for
 
 
-WHOLE = Sizes(5, 3_000, 20_000, 50_000, 10_000, 200, (10, 100_000, 1_000_000), 300)
-SMOKE = Sizes(1, 64, 320, 1_000, 128, 8, (10, 2_000), 20)
-
-
-@dataclass(frozen=True)
-class Row:
-    """One thing that litequeue does, beside the floors that do the least of it."""
-
-    title: str
-    measure: Measure
-    count: int
-    ours: Subject
-    floors: Mapping[str, Subject]  # by what the floor does
+WHOLE = Sizes(
+    rounds=5,
+    enqueue={"normal": 30_000, "full": 4_000},
+    crowd=16_000,
+    many=100_000,
+    run=20_000,
+    run_floor={"normal": 10_000, "full": 2_000},
+    spins=600,
+    naps=10_000,
+    together={"normal": 10_000, "full": 2_000},
+    pings=150,
+    idle_seconds=10.0,
+    backlogs=(10_000, 1_000_000),
+    claims=100,
+    crowd_seconds=2.0,
+    processes=(1, 2, 4, 8),
+    kills=8,
+    starts=20,
+    listed=1_000_000,
+    stored=100_000,
+    passing=1_000_000,
+)
+# Figures that a few hundred jobs can not give, such as a file of millions, are left to the whole measurement:
+# here they only show that they can still be taken.
+SMOKE = Sizes(
+    rounds=1,
+    enqueue={"normal": 4_000, "full": 400},
+    crowd=1_600,
+    many=10_000,
+    run=3_000,
+    run_floor={"normal": 2_000, "full": 300},
+    spins=40,
+    naps=1_000,
+    together={"normal": 3_000, "full": 500},
+    pings=25,
+    idle_seconds=2.0,
+    backlogs=(1_000, 10_000),
+    claims=20,
+    crowd_seconds=0.5,
+    processes=(4,),
+    kills=2,
+    starts=5,
+    listed=10_000,
+    stored=10_000,
+    passing=10_000,
+    is_whole=False,
+)
 
 
 def ours(durability: str, **settings: object) -> Subject:
@@ -43,54 +89,6 @@ def ours(durability: str, **settings: object) -> Subject:
     return Subject("use_litequeue", {"durability": durability, **settings})
 
 
-def floor(durability: str, *, workers: int = 1, **settings: object) -> Subject:
+def floor(durability: str, **settings: object) -> Subject:
     """Return raw SQLite at that durability."""
-    return Subject("use_floor", {"durability": durability, **settings}, workers=workers)
-
-
-def rate_rows(sizes: Sizes) -> list[Row]:
-    """Return everything that is measured in jobs a second."""
-    return [*_enqueue_rows(sizes), *_run_rows(sizes, "full"), *_run_rows(sizes, "normal")]
-
-
-def _enqueue_rows(sizes: Sizes) -> list[Row]:
-    one = "one INSERT a commit"
-    crowd = "the same, 16 threads at one connection"
-    many = "one executemany in one commit"
-    rows = []
-    for durability, count in (("full", sizes.enqueue_full), ("normal", sizes.enqueue_normal)):
-        single, lowest = ours(durability), floor(durability)
-        sixteen, crowded = ours(durability, producers=16), floor(durability, producers=16)
-        rows += [
-            Row(f"enqueue one by one, {durability}", harness.enqueue, count, single, {one: lowest}),
-            Row(f"enqueue from 16 threads, {durability}", harness.enqueue, count, sixteen, {crowd: crowded}),
-            Row(f"enqueue_many, {durability}", harness.enqueue_many, sizes.many, single, {many: lowest}),
-        ]
-    return rows
-
-
-def _run_rows(sizes: Sizes, durability: str) -> list[Row]:
-    one = f"complete and claim in one commit, {{}} ({durability})"
-    single = {one.format("job by job"): floor(durability, batch=1)}
-    batch = {one.format(f"{BATCH} at a time"): floor(durability, batch=BATCH)}
-    two = {one.format(f"{BATCH} at a time, 2 processes"): floor(durability, batch=BATCH, workers=2)}
-    title = f"run no-op jobs, {{}}, {durability}"
-    return [
-        Row(title.format("1 thread"), harness.run, sizes.run, ours(durability, threads=1), single | batch),
-        Row(title.format("4 threads"), harness.run, sizes.run, ours(durability, threads=4), batch),
-        Row(title.format("2 processes"), harness.run, sizes.run, ours(durability, processes=2), two),
-    ]
-
-
-def wake_rows(sizes: Sizes) -> list[Row]:
-    """Return everything that is measured in milliseconds from one process to another."""
-    return [
-        Row(
-            f"wake-up, {durability}",
-            harness.wake_up,
-            sizes.pings,
-            ours(durability),
-            {"one INSERT, one byte in a FIFO": floor(durability)},
-        )
-        for durability in ("full", "normal")
-    ]
+    return Subject("use_floor", {"durability": durability, **settings})

@@ -5,6 +5,7 @@ import sys
 import threading
 import time
 from importlib import import_module
+from itertools import pairwise
 from typing import Any
 
 from .shared import STAMP, directory, setting
@@ -19,29 +20,36 @@ def describe(driver: Any, _: int) -> object:
 
 
 def enqueue(driver: Any, count: int) -> object:
-    """Time `count` jobs enqueued one by one, by as many threads as `producers` says."""
+    """Time `count` jobs enqueued one by one, by as many threads as `producers` says; and the longest call."""
     for index in range(WARM_UP):
         driver.enqueue(index)
-    return {"seconds": _timed(driver, count, setting("producers", 1))}
-
-
-def _timed(driver: Any, count: int, producers: int) -> float:
+    producers = setting("producers", 1)
     share = count // producers
     gate = threading.Barrier(producers + 1)
-    threads = [threading.Thread(target=_produce, args=(driver, share, gate)) for _ in range(producers)]
+    marks: list[list[float]] = [[] for _ in range(producers)]
+    threads = [threading.Thread(target=_produce, args=(driver, share, gate, own)) for own in marks]
     for thread in threads:
         thread.start()
     gate.wait()
     begun = time.perf_counter()
     for thread in threads:
         thread.join()
-    return (time.perf_counter() - begun) * count / (share * producers)
+    seconds = (time.perf_counter() - begun) * count / (share * producers)
+    return {"seconds": seconds, "worst": max(max(waits_of(own)) for own in marks) * 1e3}
 
 
-def _produce(driver: Any, count: int, gate: threading.Barrier) -> None:
+def _produce(driver: Any, count: int, gate: threading.Barrier, marks: list[float]) -> None:
     gate.wait()
+    clock = time.perf_counter  # one look at the clock per call: where one ends the next begins
+    marks.append(clock())
     for index in range(count):
         driver.enqueue(index)
+        marks.append(clock())
+
+
+def waits_of(marks: list[float]) -> list[float]:
+    """Return how long each call took, from the instants between the calls."""
+    return [after - before for before, after in pairwise(marks)]
 
 
 def enqueue_many(driver: Any, count: int) -> object:
@@ -67,6 +75,11 @@ def work(driver: Any, _: int) -> object:
     return driver.work()
 
 
+def settled(driver: Any, _: int) -> object:
+    """Answer how many jobs are settled, and in how many seconds, if the queue's own file tells that."""
+    return driver.settled() if hasattr(driver, "settled") else None
+
+
 def ping(driver: Any, count: int) -> object:
     """Enqueue one job at a time to an idle worker; answer with the instants just before each enqueue."""
     sent = []
@@ -74,18 +87,27 @@ def ping(driver: Any, count: int) -> object:
         time.sleep(setting("gap", 0.02))
         sent.append(time.monotonic_ns())
         driver.enqueue(index)
+        time.sleep(0.005)  # first look when a quick worker has surely run it: looking costs it processor time
         _await_stamps(index + 1)
     return {"sent": sent}
 
 
 def _await_stamps(count: int) -> None:
     stamps = directory() / "stamps"
-    time.sleep(0.005)  # first look when a quick worker has surely run it: looking costs it processor time
     while not stamps.exists() or stamps.stat().st_size < count * STAMP.size:
         time.sleep(0.005)
 
 
-VERBS = {verb.__name__: verb for verb in (describe, enqueue, enqueue_many, fill, work, ping)}
+def produce(driver: Any, count: int) -> object:
+    """Enqueue jobs one by one while a worker runs beside us; answer with the instant before the first."""
+    begun = time.monotonic_ns()
+    for index in range(count):
+        driver.enqueue(index)
+    return {"begun": begun}
+
+
+_ALL = (describe, enqueue, enqueue_many, fill, work, settled, ping, produce)
+VERBS = {verb.__name__: verb for verb in _ALL}
 
 
 def main() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 STAMP = struct.Struct("=qq")  # the job's index, and the monotonic clock in nanoseconds when it ran
-PADDING = "x" * 80  # with the index and the encoding, a payload of about 100 bytes
+PADDING = "x" * 85  # with the index and the encoding, a payload of 100 bytes
 
 
 def directory() -> Path:
@@ -35,6 +35,12 @@ def _stamps() -> int:
 def handled(index: int) -> None:
     """Do the job's whole work: note that it ran, and when. One short append is whole or not there at all."""
     os.write(_stamps(), STAMP.pack(index, time.monotonic_ns()))
+
+
+@functools.cache
+def begun() -> None:
+    """Note when the first job of this process began, and cost the others nothing."""
+    (directory() / "begun").write_text(str(time.monotonic_ns()))
 
 
 def synchronous(connection: Any) -> str:

@@ -50,13 +50,15 @@ def _ring() -> None:
 
 
 _lock = threading.Lock()
+_RINGS = setting("bell", True)  # not where nobody sleeps: a floor does no needless work
 
 
 def enqueue(index: int) -> None:
     """Insert one job in a commit of its own."""
     with _lock:
         connect().execute(INSERT, (json.dumps([index, PADDING]),))
-    _ring()
+    if _RINGS:
+        _ring()
 
 
 def enqueue_many(count: int) -> None:
@@ -67,7 +69,7 @@ def enqueue_many(count: int) -> None:
     _ring()
 
 
-def claim(finished: list[tuple[int]], batch: int) -> list[tuple[int, str]]:
+def turn(finished: list[tuple[int]], batch: int) -> list[tuple[int, str]]:
     """Complete what is finished and claim what is next, in one commit."""
     connection = connect()
     connection.execute("BEGIN IMMEDIATE")
@@ -77,11 +79,21 @@ def claim(finished: list[tuple[int]], batch: int) -> list[tuple[int, str]]:
     return jobs
 
 
+def turn_apart(finished: list[tuple[int]], batch: int) -> list[tuple[int, str]]:
+    """Complete what is finished in one commit, and claim what is next in another."""
+    connection = connect()
+    for job in finished:
+        connection.execute(COMPLETE, job)
+    return connection.execute(CLAIM, (batch,)).fetchall()
+
+
 def work() -> None:
     """Run jobs for ever, `batch` of them to a commit; sleep at the FIFO when there are none."""
+    take = turn if setting("merge", True) else turn_apart
+    batch = setting("batch", 1)
     finished: list[tuple[int]] = []
     while True:
-        jobs = claim(finished, setting("batch", 1))
+        jobs = take(finished, batch)
         for _, payload in jobs:
             handled(json.loads(payload)[0])
         finished = [(id,) for id, _ in jobs]
