@@ -13,24 +13,24 @@ SECONDS = 600.0  # a package that takes longer to install is not measured
 VERSION = "import sys; print('%d.%d' % sys.version_info[:2])"
 
 
-def interpreter(requirement: str, least: tuple[int, int]) -> str:
-    """Return a Python that has the requirement installed, in an environment made for it if need be.
+def interpreter(requirements: str, least: tuple[int, int]) -> str:
+    """Return a Python that has the requirements installed, in an environment made for them if need be.
 
-    Raise BenchmarkFailed with the reason where that can not be.
+    `requirements` are separated by spaces. Raise BenchmarkFailed with the reason where that can not be.
     """
     base, version = _python(least)
-    home = _cache() / f"{_plain(requirement)}-python{version}"
+    home = _cache() / f"{_plain(requirements)}-python{version}"
     python = home / "bin" / "python"
     done = home / "installed"
     if not done.exists() or _version(str(python)) is None:
         _run([base, "-m", "venv", "--clear", str(home)])
-        _run([str(python), "-m", "pip", "install", "--quiet", requirement])
-        done.write_text(requirement)
+        _run([str(python), "-m", "pip", "install", "--quiet", *requirements.split()])
+        done.write_text(requirements)
     return str(python)
 
 
-def _plain(requirement: str) -> str:
-    return "".join(sign if sign.isalnum() or sign in ".-" else "-" for sign in requirement)
+def _plain(requirements: str) -> str:
+    return "".join(sign if sign.isalnum() or sign in ".-" else "-" for sign in requirements)
 
 
 def _python(least: tuple[int, int]) -> tuple[str, str]:
