@@ -20,7 +20,7 @@ class Counts:
     enqueue: int
     run: int
     enqueue_many: int = 0  # 0: the queue has no call for many
-    pings: int = 30
+    pings: int = 40
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,9 @@ from typing import Any
 from .shared import PADDING, directory, handled, synchronous
 
 _persistqueue: Any = import_module("persistqueue")
-queue = _persistqueue.SQLiteAckQueue(
-    str(directory() / "persistqueue"), multithreading=True, auto_resume=False
-)
+_path = directory() / "persistqueue"
+_path.mkdir(exist_ok=True)  # two processes that begin at once would both make it, and one of them would fail
+queue = _persistqueue.SQLiteAckQueue(str(_path), multithreading=True, auto_resume=False)
 
 
 def enqueue(index: int) -> None:
