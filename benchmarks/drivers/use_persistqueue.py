@@ -1,5 +1,6 @@
 """persist-queue's acknowledged SQLite queue. No worker: the loop is ours, and naps 10 ms when empty."""
 
+import fcntl
 import time
 from importlib import import_module
 from importlib.metadata import version
@@ -8,9 +9,17 @@ from typing import Any
 from .shared import PADDING, directory, handled, synchronous
 
 _persistqueue: Any = import_module("persistqueue")
-_path = directory() / "persistqueue"
-_path.mkdir(exist_ok=True)  # two processes that begin at once would both make it, and one of them would fail
-queue = _persistqueue.SQLiteAckQueue(str(_path), multithreading=True, auto_resume=False)
+
+
+def _open() -> Any:
+    """Open the queue, one process after the other: two that make it at once step on each other."""
+    with open(directory() / "opening", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        folder = str(directory() / "persistqueue")
+        return _persistqueue.SQLiteAckQueue(folder, multithreading=True, auto_resume=False)
+
+
+queue = _open()
 
 
 def enqueue(index: int) -> None:
