@@ -1,6 +1,7 @@
 """`python -m benchmarks`: measure everything that has a goal, print the table, and write RESULTS.md."""
 
 import argparse
+import json
 import os
 import sys
 import tempfile
@@ -9,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from benchmarks import comparison, guard, machine, plan, report
+from benchmarks import comparison, figures, guard, machine, plan, plots, report
 from benchmarks.goals import Row, Taken
 from benchmarks.plan import Sizes
 from benchmarks.processes import BenchmarkFailed
@@ -65,13 +66,24 @@ def _measure(options: argparse.Namespace, place: Path) -> int:
     if options.only:
         print(report.table_of(taken), report.details(taken), sep="\n\n")
         return 0
-    sections = [comparison.section(place, _say)] if options.peers else []
+    peers = comparison.section(place, _say) if options.peers else None
+    facts = machine.look(place)
     chosen = "".join(f" --{name}" for name in ("peers", "scale") if getattr(options, name))
-    head = report.head(machine.look(place), chosen, sizes.rounds, (loads, machine.load()))
-    page = "\n\n".join([head, report.goals(taken), *sections, report.details(taken)]) + "\n"
+    command = f"python -m benchmarks{chosen}"
+    head = report.head(facts, command, sizes.rounds, (loads, machine.load()))
+    sections = [head, report.goals(taken), *([peers.text] if peers else []), report.details(taken)]
+    _write(
+        "\n\n".join(sections) + "\n", figures.collect(taken, sizes, peers, figures.facts_of(facts, command))
+    )
+    return 0
+
+
+def _write(page: str, data: figures.Data) -> None:
     print(page)
     (FOLDER / "RESULTS.md").write_text(page, encoding="utf-8")
-    return 0
+    (FOLDER / "results.json").write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
+    for plot in plots.draw(data, FOLDER / "plots"):
+        _say(f"drawn: {plot.name}")
 
 
 def _sizes(options: argparse.Namespace) -> Sizes:

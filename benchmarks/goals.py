@@ -31,6 +31,7 @@ class Line:
     most: float = math.inf
     unit: str = "/s"
     guarded: bool = True  # whether the gate may fail by it
+    is_absolute: bool = False  # whether the figure itself is judged, and what stands beside only shown
     by_worst: bool = False  # whether the worst round is judged, and not the one in the middle
 
     def figure(self, rounds: Sequence[Round]) -> Figure:
@@ -38,8 +39,8 @@ class Line:
         return named(self.measured, rounds)
 
     def judged(self, rounds: Sequence[Round]) -> Figure:
-        """Return what the bound applies to: the ratio of each round where something stands beside."""
-        if self.beside is None:
+        """Return what the bound applies to: the ratio of each round, or the figure itself."""
+        if self.beside is None or self.is_absolute:
             return self.figure(rounds)
         pairs = zip(self.figure(rounds).rounds, named(self.beside, rounds).rounds, strict=True)
         return Figure(tuple(mine / its for mine, its in pairs))
@@ -52,10 +53,9 @@ class Line:
 
     def cells(self, rounds: Sequence[Round]) -> list[str]:
         """Return the line as it stands in the table."""
-        measured, beside, ratio = f"{spread(self.figure(rounds))} {self.unit}", "", ""
-        if self.beside is not None:
-            beside = f"{spread(named(self.beside, rounds))} {self.unit}"
-            ratio = spread(self.judged(rounds))
+        measured = f"{spread(self.figure(rounds))} {self.unit}".rstrip()
+        beside = "" if self.beside is None else f"{spread(named(self.beside, rounds))} {self.unit}".rstrip()
+        ratio = "" if self.beside is None or self.is_absolute else spread(self.judged(rounds))
         verdict = "met" if self.is_met(rounds) else "**not met**"
         return [self.work, self.goal, measured, beside, ratio, verdict]
 

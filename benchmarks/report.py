@@ -9,7 +9,7 @@ from benchmarks.table import number, spread, table
 
 HEAD = """# Results
 
-Written by `python -m benchmarks{options}`; do not edit. Other machines give other figures: the ratios, taken
+Written by `{command}`; do not edit. Other machines give other figures: the ratios, taken
 between rounds that ran side by side, travel better than the rates.
 
 {facts}
@@ -31,7 +31,7 @@ DETAILS = """## Every figure
 Rates are jobs a second, waits are milliseconds."""
 
 
-def head(machine: Machine, options: str, rounds: int, loads: tuple[str, str]) -> str:
+def head(machine: Machine, command: str, rounds: int, loads: tuple[str, str]) -> str:
     """Return the title, the facts about the machine, and how to read the figures."""
     facts = [
         f"- {date.today()}: {machine.cores} cores, {machine.system}, files on {machine.file_system}",
@@ -40,7 +40,7 @@ def head(machine: Machine, options: str, rounds: int, loads: tuple[str, str]) ->
         f" p99 {number(machine.sync_ms[1])} ms",
         f"- load average {loads[0]} before and {loads[1]} after (the measurement itself is part of it)",
     ]
-    return HEAD.format(options=options, facts="\n".join(facts), rounds=rounds, s="" if rounds == 1 else "s")
+    return HEAD.format(command=command, facts="\n".join(facts), rounds=rounds, s="" if rounds == 1 else "s")
 
 
 def goals(taken: Sequence[Taken]) -> str:

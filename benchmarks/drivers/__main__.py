@@ -1,6 +1,7 @@
 """`python -m drivers NAME VERB [NUMBER]`: do one thing with one queue; the answer is a line of JSON."""
 
 import json
+import os
 import sys
 import threading
 import time
@@ -11,6 +12,8 @@ from typing import Any
 from .shared import STAMP, directory, setting
 
 WARM_UP = 20
+CHUNK = 1_000
+AHEAD = 20_000
 
 
 def describe(driver: Any, _: int) -> object:
@@ -67,6 +70,8 @@ def fill(driver: Any, count: int) -> object:
     else:
         for index in range(count):
             driver.enqueue(index)
+    if hasattr(driver, "close"):
+        driver.close()
     return {}
 
 
@@ -94,7 +99,7 @@ def ping(driver: Any, count: int) -> object:
 
 def _await_stamps(count: int) -> None:
     stamps = directory() / "stamps"
-    while not stamps.exists() or stamps.stat().st_size < count * STAMP.size:
+    while count > 0 and (not stamps.exists() or stamps.stat().st_size < count * STAMP.size):
         time.sleep(0.005)
 
 
@@ -106,7 +111,33 @@ def produce(driver: Any, count: int) -> object:
     return {"begun": begun}
 
 
-_ALL = (describe, enqueue, enqueue_many, fill, work, settled, ping, produce)
+def stream(driver: Any, count: int) -> object:
+    """Enqueue jobs by the thousand, and stay no more than so many ahead of the worker that runs beside us."""
+    for sent in range(0, count, CHUNK):
+        _await_stamps(sent + CHUNK - AHEAD)
+        driver.enqueue_many(CHUNK)
+    return {}
+
+
+def write(driver: Any, milliseconds: int) -> object:
+    """Enqueue one by one for so long, beginning together with others; answer with each wait in ms."""
+    driver.enqueue(0)
+    (directory() / f"ready-{os.getpid()}").touch()
+    while not (directory() / "go").exists():
+        time.sleep(0.002)
+    clock, errors = time.perf_counter, 0
+    marks = [clock()]
+    end = marks[0] + milliseconds / 1e3
+    while marks[-1] < end:
+        try:
+            driver.enqueue(len(marks))
+        except Exception:
+            errors += 1
+        marks.append(clock())
+    return {"waits": [wait * 1e3 for wait in waits_of(marks)], "errors": errors}
+
+
+_ALL = (describe, enqueue, enqueue_many, fill, work, settled, ping, produce, stream, write)
 VERBS = {verb.__name__: verb for verb in _ALL}
 
 

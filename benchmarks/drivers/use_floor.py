@@ -69,6 +69,11 @@ def enqueue_many(count: int) -> None:
     _ring()
 
 
+def close() -> None:
+    """Let go of the file, and of its log."""
+    connect().close()
+
+
 def turn(finished: list[tuple[int]], batch: int) -> list[tuple[int, str]]:
     """Complete what is finished and claim what is next, in one commit."""
     connection = connect()

@@ -59,6 +59,11 @@ def enqueue_many(count: int) -> None:
     queue.enqueue_many(task.call(index, PADDING) for index in range(count))
 
 
+def close() -> None:
+    """Let go of the file, and of its log."""
+    queue.close()
+
+
 def work() -> None:
     """Run the worker until it is told to stop."""
     options = {

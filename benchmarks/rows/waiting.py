@@ -3,6 +3,7 @@
 import re
 import sys
 import time
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -24,13 +25,23 @@ WORKER = "from litequeue import Queue; Queue('jobs.db').worker().run()"
 def wake_up(sizes: Sizes, durability: str) -> Row:
     """Return the row of the way from an enqueue to the first line of the job in another process."""
     subjects = {"litequeue": ours(durability), "floor": floor(durability)}
-    name = f"wake-up, {durability}"
+    name = wake_name(durability)
     most = MOST_MS[durability]
     lines = (
-        Line(f"{name}: p50", f"under {most} ms", "litequeue, p50", most=most, unit="ms"),
-        Line(f"{name}: p99", f"under {LATE_MS} ms", "litequeue, p99", most=LATE_MS, unit="ms", guarded=False),
+        _line(name, "p50", most),
+        replace(_line(name, "p99", LATE_MS), guarded=False),
     )
     return Row(name, partial(_wakes, subjects, sizes.pings), lines)
+
+
+def wake_name(durability: str) -> str:
+    """Return what the row of that durability is called."""
+    return f"wake-up, {durability}"
+
+
+def _line(name: str, which: str, most: float) -> Line:
+    mine, floors = f"litequeue, {which}", f"floor, {which}"
+    return Line(f"{name}: {which}", f"under {most} ms", mine, floors, most=most, unit="ms", is_absolute=True)
 
 
 def _wakes(subjects: dict[str, Subject], pings: int, place: Path, rounds: int) -> list[Round]:
