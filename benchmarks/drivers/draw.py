@@ -169,22 +169,37 @@ def latency(pyplot: Any, rows: Rows) -> Any:
         (0.075, 0.61),
     )
     panels = figure.subplots(len(groups), 1, sharex=True, squeeze=False, gridspec_kw={"hspace": 0.22})[:, 0]
-    names = sorted({row["queue"] for row in rows if not row["ours"]})
-    colours = {name: PEER_COLOURS[n % len(PEER_COLOURS)] for n, name in enumerate(names)}
+    colours = _colours(rows)
     for axes, (title, group) in zip(panels, groups, strict=True):
         for row in reversed(group):
-            _share(axes, row, OURS if row["ours"] else colours[row["queue"]])
+            _share(axes, row, colours[row["queue"]])
         _shares(axes, title)
         _legend(axes, group, colours)
     panels[-1].set_xlabel("milliseconds (log scale)")
     return figure
 
 
+def _colours(rows: Rows) -> dict[str, str]:
+    """Return a colour by queue: ours strong, raw SQLite in ink, each peer its own."""
+    names = sorted({row["queue"] for row in rows if not (row["ours"] or _raw(row))})
+    peers = {name: PEER_COLOURS[n % len(PEER_COLOURS)] for n, name in enumerate(names)}
+    return {row["queue"]: OURS if row["ours"] else peers.get(row["queue"], INK) for row in rows}
+
+
+def _raw(row: Data) -> bool:
+    return str(row["queue"]).startswith("raw ")
+
+
 def _share(axes: Any, row: Data, colour: str) -> None:
     waits = sorted(row["waits_ms"])
     shares = [100 * (n + 1) / len(waits) for n in range(len(waits))]
     width, above = (2.6, 5) if row["ours"] else (1.3, 3)
-    axes.step([waits[0], *waits], [0, *shares], where="post", color=colour, linewidth=width, zorder=above)
+    look = {"color": colour, "linewidth": width, "zorder": above, "linestyle": _dash(row)}
+    axes.step([waits[0], *waits], [0, *shares], where="post", **look)
+
+
+def _dash(row: Data) -> str:
+    return ":" if _raw(row) else "-"
 
 
 def _shares(axes: Any, title: str) -> None:
@@ -205,11 +220,12 @@ def _legend(axes: Any, group: Rows, colours: Mapping[str, str]) -> None:
     figure.text(slowest, top + line, "p99, ms", ha="right", va="center", color=MUTED, size=8)
     for n, row in enumerate(group):
         waits = sorted(row["waits_ms"])
-        colour = OURS if row["ours"] else colours[row["queue"]]
+        colour = colours[row["queue"]]
         look = {"va": "center", "color": colour, "weight": "bold" if row["ours"] else "normal"}
         y = top - n * line
         stroke = import_module("matplotlib.lines").Line2D
-        figure.add_artist(stroke([0.632, 0.652], [y, y], color=colour, linewidth=2 if row["ours"] else 1.3))
+        width = 2 if row["ours"] else 1.3
+        figure.add_artist(stroke([0.632, 0.652], [y, y], color=colour, linewidth=width, linestyle=_dash(row)))
         figure.text(0.662, y, row["queue"], **look)
         figure.text(middle, y, _short(statistics.median(waits)), ha="right", **look)
         figure.text(
@@ -228,25 +244,28 @@ def backlog(pyplot: Any, rows: Rows) -> Any:
         (0.075, 0.84),
     )
     panels = figure.subplots(1, len(whats), sharey=True, squeeze=False, gridspec_kw={"wspace": 0.6})[0]
-    top = max(value for row in rows for value in row["microseconds"])
+    top = 1.25 * max(value for row in rows for value in row["microseconds"])
     mixes = list(dict.fromkeys(row["mix"] for row in rows))
     for axes, what in zip(panels, whats, strict=True):
-        ends = []
-        for row in (row for row in rows if row["what"] == what):
-            colour = _shade(mixes.index(row["mix"]), len(mixes))
-            axes.plot(row["jobs"], row["microseconds"], color=colour, marker="o", markersize=3.5)
-            ends.append((row["microseconds"][-1], row["mix"], colour))
-        axes.set_xscale("log")
-        axes.set_ylim(0, top * 1.25)
-        counts = sorted({jobs for row in rows for jobs in row["jobs"]})
-        axes.set_xticks(counts, [_count(jobs) for jobs in counts])
-        axes.tick_params(which="minor", bottom=False)
-        axes.grid(axis="y", linewidth=0.7)
         axes.set_title(what, loc="left", size=9)
-        axes.set_xlabel("jobs in the file (log scale)")
-        _label_ends(axes, ends, (0, top * 1.25))
+        _costs(axes, [row for row in rows if row["what"] == what], mixes, top)
     panels[0].set_ylabel("microseconds")
     return figure
+
+
+def _costs(axes: Any, rows: Rows, mixes: Sequence[str], top: float) -> None:
+    ends = []
+    for row in rows:
+        colour = _shade(mixes.index(row["mix"]), len(mixes))
+        axes.plot(row["jobs"], row["microseconds"], color=colour, marker="o", markersize=3.5)
+        ends.append((row["microseconds"][-1], row["mix"], colour))
+    counts = sorted({jobs for row in rows for jobs in row["jobs"]})
+    axes.set_xscale("log")
+    axes.set_xticks(counts, [_count(jobs) for jobs in counts])
+    axes.tick_params(which="minor", bottom=False)
+    axes.grid(axis="y", linewidth=0.7)
+    axes.set_xlabel("jobs in the file (log scale)")
+    _label_ends(axes, ends, (0, top))
 
 
 def _shade(index: int, of: int) -> str:
@@ -270,22 +289,6 @@ def processes(pyplot: Any, rows: Rows) -> Any:
         (0.085, 0.645),
     )
     axes = figure.subplots()
-    styles = {"p50": (1.4, ":"), "p99": (1.8, "--"), "worst": (2.6, "-")}
-    ends = []
-    for row in rows:
-        colour = OURS if row["queue"].startswith("litequeue") else MUTED
-        for name, (width, dash) in styles.items():
-            waits = row[f"{name}_ms"]
-            axes.plot(
-                row["processes"],
-                waits,
-                color=colour,
-                linewidth=width,
-                linestyle=dash,
-                marker="o",
-                markersize=3,
-            )
-            ends.append((waits[-1], f"{row['queue']}, {name}: {_short(waits[-1])} ms", colour))
     counts = sorted({count for row in rows for count in row["processes"]})
     axes.set_xscale("log", base=2)
     axes.set_xticks(counts, [str(count) for count in counts])
@@ -295,8 +298,21 @@ def processes(pyplot: Any, rows: Rows) -> Any:
     axes.grid(axis="y", linewidth=0.7)
     axes.set_xlabel("processes")
     axes.set_ylabel("milliseconds (log scale)")
+    ends = [end for row in rows for end in _tails(axes, row)]
     _label_ends(axes, ends, axes.get_ylim())
     return figure
+
+
+def _tails(axes: Any, row: Data) -> list[tuple[float, str, str]]:
+    """Draw the three lines of one queue; return where each ends, what it is, and its colour."""
+    colour = OURS if row["queue"].startswith("litequeue") else MUTED
+    ends = []
+    for name, (width, dash) in {"p50": (1.4, ":"), "p99": (1.8, "--"), "worst": (2.6, "-")}.items():
+        waits = row[f"{name}_ms"]
+        look = {"color": colour, "linewidth": width, "linestyle": dash, "marker": "o", "markersize": 3}
+        axes.plot(row["processes"], waits, **look)
+        ends.append((waits[-1], f"{row['queue']}, {name}: {_short(waits[-1])} ms", colour))
+    return ends
 
 
 def _label_ends(axes: Any, ends: Sequence[tuple[float, str, str]], limits: tuple[float, float]) -> None:
