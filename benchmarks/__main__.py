@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from benchmarks import comparison, figures, guard, machine, plan, plots, report
+from benchmarks import comparison, figures, guard, harness, machine, plan, plots, report
 from benchmarks.goals import Row, Taken
 from benchmarks.plan import Sizes
 from benchmarks.processes import BenchmarkFailed
@@ -70,18 +70,34 @@ def _measure(options: argparse.Namespace, place: Path) -> int:
     facts = machine.look(place)
     chosen = "".join(f" --{name}" for name in ("peers", "scale") if getattr(options, name))
     command = f"python -m benchmarks{chosen}"
-    head = report.head(facts, command, sizes.rounds, (loads, machine.load()))
-    sections = [head, report.goals(taken), *([peers.text] if peers else []), report.details(taken)]
+    head = report.head(facts, command, _in_force(place), (loads, machine.load()))
+    sections = [
+        head,
+        report.goals(taken, sizes.rounds),
+        *([peers.text] if peers else []),
+        report.details(taken),
+    ]
     _write(
         "\n\n".join(sections) + "\n", figures.collect(taken, sizes, peers, figures.facts_of(facts, command))
     )
     return 0
 
 
+def _in_force(place: Path) -> str:
+    """Ask litequeue and the floor, at each durability, what is in force."""
+    said = [
+        f"{name} at {each}: {harness.describe(subject(each), place)[1]}"
+        for name, subject in (("litequeue", plan.ours), ("floor", plan.floor))
+        for each in plan.DURABILITIES
+    ]
+    return "; ".join(said)
+
+
 def _write(page: str, data: figures.Data) -> None:
     print(page)
     (FOLDER / "RESULTS.md").write_text(page, encoding="utf-8")
-    (FOLDER / "results.json").write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
+    lines = ",\n".join(f"{json.dumps(key)}: {json.dumps(value)}" for key, value in data.items())
+    (FOLDER / "results.json").write_text(f"{{{lines}}}\n", encoding="utf-8")
     for plot in plots.draw(data, FOLDER / "plots"):
         _say(f"drawn: {plot.name}")
 
@@ -103,9 +119,13 @@ def _chosen(options: argparse.Namespace, sizes: Sizes) -> Sequence[Row]:
 
 def _take(row: Row, rounds: int, place: Path) -> Taken:
     begun = time.monotonic()
-    taken = Taken(row, tuple(row.take(place, rounds)))
+    try:
+        taken = row.take(place, rounds)
+    except BenchmarkFailed as failure:  # one hiccup shall not cost all that was measured before
+        _say(f"again: {row.name}: {failure}")
+        taken = row.take(place, rounds)
     _say(f"{time.monotonic() - begun:4.0f} s  {row.name}")
-    return taken
+    return Taken(row, tuple(taken))
 
 
 def _say(text: str) -> None:

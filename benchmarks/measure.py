@@ -1,7 +1,7 @@
 """Rounds, medians and spread: the arithmetic between a measurement and a figure."""
 
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 Metrics = Mapping[str, float]  # what one round gave: "rate" in jobs a second, "p50" in milliseconds ...
@@ -27,23 +27,6 @@ class Figure:
     def high(self) -> float:
         """The highest round."""
         return max(self.rounds)
-
-
-Figures = Mapping[str, Figure]  # by metric
-
-
-def interleave(cases: Mapping[str, Callable[[], Metrics]], rounds: int) -> dict[str, Figures]:
-    """Run every case once a round, turn and turn about, so that a slow minute hits them all."""
-    seen: dict[str, list[Metrics]] = {name: [] for name in cases}
-    for number in range(rounds):
-        order = list(cases)[:: 1 if number % 2 == 0 else -1]
-        for name in order:
-            seen[name].append(cases[name]())
-    return {name: _figures(metrics) for name, metrics in seen.items()}
-
-
-def _figures(rounds: Sequence[Metrics]) -> Figures:
-    return {metric: Figure(tuple(metrics[metric] for metrics in rounds)) for metric in rounds[0]}
 
 
 def ratio(ours: Figure, other: Figure) -> float:

@@ -1,5 +1,6 @@
 """How much of everything is measured, and the queues that are measured with it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from benchmarks.harness import Subject
@@ -13,14 +14,14 @@ class Sizes:
     """How much of everything: the whole measurement, or only as much as a guard needs."""
 
     rounds: int
-    enqueue: dict[str, int]  # by durability: one by one
+    enqueue: Mapping[str, int]  # by durability: one by one
     crowd: int  # from 16 threads
     many: int
     run: int
-    run_floor: dict[str, int]
+    run_floor: Mapping[str, int]
     spins: int
     naps: int
-    together: dict[str, int]
+    together: Mapping[str, int]
     pings: int
     idle_seconds: float
     backlogs: tuple[int, ...]  # the jobs in the files in which claims are timed
@@ -51,7 +52,7 @@ WHOLE = Sizes(
     claims=500,
     crowd_seconds=2.0,
     processes=(1, 2, 4, 8),
-    kills=8,
+    kills=10,
     starts=20,
     listed=1_000_000,
     stored=100_000,
@@ -61,10 +62,10 @@ WHOLE = Sizes(
 # here they only show that they can still be taken.
 SMOKE = Sizes(
     rounds=1,
-    enqueue={"normal": 4_000, "full": 400},
+    enqueue={"normal": 8_000, "full": 1_000},
     crowd=1_600,
-    many=10_000,
-    run=3_000,
+    many=20_000,
+    run=5_000,
     run_floor={"normal": 2_000, "full": 300},
     spins=40,
     naps=1_000,
