@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import signal
 import sys
 import tempfile
 import time
@@ -25,6 +26,7 @@ def main() -> int:
     if os.name != "posix":
         print("The benchmarks need POSIX process groups and FIFOs: nothing was measured here.")
         return 0
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what was started and made shall go with us
     with tempfile.TemporaryDirectory(dir=options.place, prefix="litequeue-benchmarks-") as place:
         _warn_of_memory(Path(place))
         try:

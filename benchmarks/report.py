@@ -63,14 +63,16 @@ def table_of(taken: Sequence[Taken]) -> str:
 
 def details(taken: Sequence[Taken]) -> str:
     """Return the section of the figures that are not in the table."""
-    rows = [
-        [one.row.name, name, spread(named(name, one.rounds))]
-        for one in taken
-        for name in one.rounds[0].figures
-        if name not in _shown(one)
-    ]
-    return f"{DETAILS}\n\n{table(['work', 'figure', 'measured'], rows)}"
+    rows = [[one.row.name, who, "; ".join(said)] for one in taken for who, said in _unshown(one).items()]
+    return f"{DETAILS}\n\n{table(['work', 'who', 'measured'], rows)}"
 
 
-def _shown(one: Taken) -> set[str | None]:
-    return {name for line in one.row.lines for name in (line.measured, line.beside)}
+def _unshown(one: Taken) -> dict[str, list[str]]:
+    """Return what the table does not show of a row, by whose figures they are."""
+    shown = {name for line in one.row.lines for name in (line.measured, line.beside)}
+    found: dict[str, list[str]] = {}
+    for name in one.rounds[0].figures:
+        if name not in shown:
+            who, _, metric = name.rpartition(", ")
+            found.setdefault(who, []).append(f"{metric} {spread(named(name, one.rounds))}")
+    return found
