@@ -69,20 +69,17 @@ def _measure(options: argparse.Namespace, place: Path) -> int:
         print(report.table_of(taken), report.details(taken), sep="\n\n")
         return 0
     peers = comparison.section(place, _say) if options.peers else None
-    facts = machine.look(place)
-    chosen = "".join(f" --{name}" for name in ("peers", "scale") if getattr(options, name))
-    command = f"python -m benchmarks{chosen}"
+    facts, command = machine.look(place), _command(options)
     head = report.head(facts, command, _in_force(place), (loads, machine.load()))
-    sections = [
-        head,
-        report.goals(taken, sizes.rounds),
-        *([peers.text] if peers else []),
-        report.details(taken),
-    ]
-    _write(
-        "\n\n".join(sections) + "\n", figures.collect(taken, sizes, peers, figures.facts_of(facts, command))
-    )
+    beside = [peers.text] if peers else []
+    page = "\n\n".join([head, report.goals(taken, sizes.rounds), *beside, report.details(taken)])
+    _write(f"{page}\n", figures.collect(taken, sizes, peers, figures.facts_of(facts, command)))
     return 0
+
+
+def _command(options: argparse.Namespace) -> str:
+    chosen = "".join(f" --{name}" for name in ("peers", "scale") if getattr(options, name))
+    return f"python -m benchmarks{chosen}"
 
 
 def _in_force(place: Path) -> str:

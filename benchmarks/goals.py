@@ -46,18 +46,22 @@ class Line:
         return Figure(tuple(mine / its for mine, its in pairs))
 
     def is_met(self, rounds: Sequence[Round], loosened: float = 1.0) -> bool:
-        """Whether the bound is kept, or one so many times looser."""
+        """Whether the bound is kept, or one so many times looser; nothing breaks it that has no figure."""
         judged = self.judged(rounds)
         lowest, highest = (judged.low, judged.high) if self.by_worst else (judged.median, judged.median)
-        return lowest >= self.least / loosened and highest <= self.most * loosened
+        return not (lowest < self.least / loosened or highest > self.most * loosened)
 
     def cells(self, rounds: Sequence[Round]) -> list[str]:
         """Return the line as it stands in the table."""
         measured = f"{spread(self.figure(rounds))} {self.unit}".rstrip()
         beside = "" if self.beside is None else f"{spread(named(self.beside, rounds))} {self.unit}".rstrip()
         ratio = "" if self.beside is None or self.is_absolute else spread(self.judged(rounds))
-        verdict = "met" if self.is_met(rounds) else "**not met**"
-        return [self.work, self.goal, measured, beside, ratio, verdict]
+        return [self.work, self.goal, measured, beside, ratio, self._verdict(rounds)]
+
+    def _verdict(self, rounds: Sequence[Round]) -> str:
+        if math.isnan(self.judged(rounds).median):
+            return "not measured here"
+        return "met" if self.is_met(rounds) else "**not met**"
 
     def complaint(self, rounds: Sequence[Round]) -> str:
         """Return why a gate fails: what was measured, and what a noisy machine is allowed."""

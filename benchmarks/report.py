@@ -9,8 +9,9 @@ from benchmarks.table import number, spread, table
 
 HEAD = """# Results
 
-Written by `{command}`; do not edit. Other machines give other figures: the ratios, taken between measurements
-that ran side by side, travel better than the rates.
+Written by `{command}`; do not edit.
+Other machines give other figures: the ratios, taken between measurements that ran side by side, travel better
+than the rates.
 
 {facts}
 
@@ -62,9 +63,9 @@ def table_of(taken: Sequence[Taken]) -> str:
 
 
 def details(taken: Sequence[Taken]) -> str:
-    """Return the section of the figures that are not in the table."""
+    """Return the section of the figures that are not in the table, if there are any."""
     rows = [[one.row.name, who, "; ".join(said)] for one in taken for who, said in _unshown(one).items()]
-    return f"{DETAILS}\n\n{table(['work', 'who', 'measured'], rows)}"
+    return f"{DETAILS}\n\n{table(['work', 'who', 'measured'], rows)}" if rows else ""
 
 
 def _unshown(one: Taken) -> dict[str, list[str]]:
