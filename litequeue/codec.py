@@ -12,7 +12,7 @@ import pickle
 import sys
 import typing
 import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from pathlib import Path, PurePath
@@ -40,6 +40,7 @@ class Codec(Protocol):
 
 
 _ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+_ATOMS = frozenset({str, int, bool, type(None)})
 
 
 class JsonCodec:
@@ -56,6 +57,7 @@ class JsonCodec:
             if not (isinstance(kind, type) and _is_carried(kind)):
                 raise InvalidOption(f"{kind!r} is no enum and no dataclass, so the codec can not carry it")
         self._types = named_types(told)
+        self._parts = _prepared(_ENCODER)
 
     def knowing(self, *types: type) -> JsonCodec:
         """A codec that also writes and reads these enums and dataclasses.
@@ -67,18 +69,19 @@ class JsonCodec:
     def encode(self, value: object, types: Types = NO_TYPES) -> str:
         try:
             tree = value if _is_plain(value) else _to_tree(value, {**types, **self._types})
-            text = _ENCODER.encode(tree)
-            if not text.isascii():
-                text.encode()
+            return _storable("".join(self._parts(tree, 0)))
         except RecursionError:
             raise EncodingError("a value is nested too deeply, or contains itself") from None
-        except UnicodeEncodeError:
-            raise EncodingError("a text holds a lone surrogate, which UTF-8 can not store") from None
         except EncodingError:
             raise
         except Exception as error:  # a repr or a property of the user's own classes may raise anything
             raise EncodingError(f"a value can not be stored: {type(error).__name__}: {error}") from error
-        return text
+
+    def encode_call(self, args: Sequence[object], kwargs: Mapping[str, object], types: Types) -> str:
+        """`encode([list(args), dict(kwargs)])`, in half the time for the plain arguments of most calls."""
+        if kwargs or not _ATOMS.issuperset(map(type, args)):
+            return self.encode([list(args), dict(kwargs)], types)
+        return _storable("".join(self._parts((args, kwargs), 0)))
 
     def decode(self, data: str | bytes, types: Types = NO_TYPES) -> Any:
         try:
@@ -90,6 +93,26 @@ class JsonCodec:
             raise
         except Exception as error:  # whoever wrote the file chose what reaches the readers and constructors
             raise EncodingError(f"stored JSON can not be read: {type(error).__name__}: {error}") from error
+
+
+def _prepared(encoder: json.JSONEncoder) -> Callable[[object, int], Iterable[str]]:
+    """The parts of a value's text, without what `encoder.encode` makes anew for each: two thirds of its time."""
+    make = getattr(json.encoder, "c_make_encoder", None)
+    if make is None:
+        return lambda value, _: encoder.iterencode(value)
+    quote = json.encoder.encode_basestring  # type: ignore[attr-defined]
+    parts: Callable[[object, int], Iterable[str]]
+    parts = make(None, encoder.default, quote, None, ":", ",", False, False, False)
+    return parts
+
+
+def _storable(text: str) -> str:
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise EncodingError("a text holds a lone surrogate, which UTF-8 can not store") from None
+    return text
 
 
 class PickleCodec:
@@ -173,18 +196,21 @@ def _is_carried(kind: type) -> bool:
 # --- value to tree -------------------------------------------------------------------------------
 
 
-def _is_plain(value: object) -> bool:
+def _is_plain(value: Any) -> bool:
     """Whether JSON alone gives the value back; most are, and need no second tree."""
     kind = type(value)
-    if kind is str or kind is int or kind is bool or value is None:
+    if kind in _ATOMS:
         return True
-    if kind is float:
-        return math.isfinite(value)  # type: ignore[arg-type]
-    if kind is list:
-        return all(map(_is_plain, value))  # type: ignore[call-overload]
-    if kind is dict:
-        return _is_plain_keys(value) and all(map(_is_plain, value.values()))  # type: ignore
-    return False
+    if kind is dict and value:
+        if not _is_plain_keys(value):
+            return False
+        value = value.values()
+    elif kind is not list and kind is not dict:
+        return kind is float and math.isfinite(value)
+    for item in value:
+        if type(item) not in _ATOMS and not _is_plain(item):
+            return False
+    return True
 
 
 def _is_plain_keys(value: Mapping[object, object]) -> bool:
@@ -373,6 +399,15 @@ def checked_codec(codec: object) -> Codec:
             f"codec is {codec!r:.80}; give litequeue.JSON, litequeue.PICKLE or one of your own"
         )
     return typing.cast(Codec, codec)
+
+
+def call_writer(
+    codec: Codec,
+) -> Callable[[Sequence[object], Mapping[str, object], Types], str | bytes]:
+    """What turns the arguments of a call into what is stored: `[args, kwargs]`, encoded."""
+    if type(codec) is JsonCodec:
+        return codec.encode_call
+    return lambda args, kwargs, types: codec.encode([list(args), dict(kwargs)], types)
 
 
 def byte_size(data: str | bytes) -> int:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from .errors import InvalidOption
 
@@ -32,13 +34,15 @@ def state_named(name: str) -> State:
         raise InvalidOption(f"{name!r} is not a state; the states are {', '.join(State)}") from None
 
 
-@dataclass(frozen=True, slots=True)
-class NewJob:
-    """A job to be stored. Instants and durations in microseconds, `meta` and `options` as JSON text."""
+class NewJobs(NamedTuple):
+    """Jobs to be stored that differ in nothing but their payloads.
+
+    Instants and durations in microseconds, `meta` and `options` as JSON text.
+    """
 
     task: str
     queue: str
-    payload: str | bytes
+    payloads: Sequence[str | bytes]
     codec: str = "json"
     priority: int = 0
     run_at: int | None = None

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from sqlite3 import Connection
 from typing import Any
 
-from .job import NewJob
+from .job import NewJobs
 from .options import UNSET, Options
 
 
@@ -30,12 +31,12 @@ class Mold:
     options: str | None
     connection: Connection | None
 
-    def cast(self, payload: str | bytes, now: int) -> NewJob:
-        """The job for these encoded arguments, enqueued now."""
-        return NewJob(
+    def cast(self, payloads: Sequence[str | bytes], now: int) -> NewJobs:
+        """The jobs for these encoded arguments, enqueued now."""
+        return NewJobs(
             self.task,
             self.queue,
-            payload,
+            payloads,
             self.codec,
             self.priority,
             now + self.delay if self.delay else self.run_at,

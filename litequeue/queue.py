@@ -12,10 +12,10 @@ from sqlite3 import Connection
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, Unpack, overload
 
 from .clock import Clock, SystemClock, duration
-from .codec import JSON, NO_TYPES, Codec, Types, byte_size, checked_codec
+from .codec import JSON, NO_TYPES, Codec, Types, byte_size, call_writer, checked_codec
 from .errors import InvalidOption, InvalidTask, PayloadTooLarge, QueueClosed
 from .handle import Desk, Job
-from .job import WorkerInfo
+from .job import NewJobs, WorkerInfo
 from .mold import Mold, make_mold
 from .options import (
     NO_OPTIONS,
@@ -44,7 +44,7 @@ from .tasks import (
     by_name,
     is_same,
     job_filter,
-    list_of_calls,
+    each_call,
     make_task,
     task_name,
 )
@@ -86,6 +86,7 @@ class Queue:
         self.path = given if given == MEMORY else os.path.abspath(given)
         self.name = text_name(name, "the queue's name")
         self.codec = checked_codec(codec)
+        self._write = call_writer(self.codec)
         self.clock = clock or SystemClock()
         self.lease = lease_time(lease)
         self.retention = None if retention is None else duration(retention, "retention")
@@ -191,30 +192,43 @@ class Queue:
             args, kwargs, options = explicit(kwargs)
         chosen = self._task_for(task)
         chosen.check(args, kwargs)
-        return self.submit([Call(chosen, args, kwargs, options)])[0]
+        return self.submit(Call(chosen, args, kwargs, options))
 
     def enqueue_many(self, calls: Iterable[Call[R]]) -> list[Job[R]]:
         """Store many calls in one transaction, all or none; their jobs in order."""
-        return self.submit(list_of_calls(calls))
-
-    def submit(self, calls: Sequence[Call[R]]) -> list[Job[R]]:
-        """Store checked calls; `enqueue` in all its forms ends here."""
-        now = self.clock.now()
-        molds: dict[tuple[int, int], Mold] = {}
-        jobs = []
-        connections: dict[int, Any] = {}
-        for call in calls:
-            key = (id(call.task), id(call.options))
-            mold = molds.get(key) or molds.setdefault(key, self._mold(call))
-            connections[id(mold.connection)] = mold.connection
-            jobs.append(mold.cast(self._payload(call), now))
+        batches, connections = self._cast(each_call(calls))
         if len(connections) > 1:
             raise InvalidOption("the calls name different connections; one transaction has only one")
-        connection = next(iter(connections.values()), None)
+        return self._store(batches, connections[0] if connections else None)
+
+    def submit(self, call: Call[R]) -> Job[R]:
+        """Store one checked call; `enqueue` in all its forms ends here."""
+        mold = self._mold(call)
+        batch = mold.cast((self._payload(call),), self.clock.now())
+        return self._store([batch], mold.connection)[0]
+
+    def _store(self, batches: Sequence[NewJobs], connection: Connection | None) -> list[Job[Any]]:
         if connection is not None and self._opened is None:
             require_tables(connection, self.path)
         desk = self.desk
-        return [Job(desk, id) for id in desk.store.enqueue(jobs, connection, bound=self.maxsize)]
+        return [Job(desk, id) for id in desk.store.enqueue(batches, connection, bound=self.maxsize)]
+
+    def _cast(self, calls: Iterable[Call[Any]]) -> tuple[list[NewJobs], list[Connection | None]]:
+        """The jobs to store, those together that follow each other and are alike; and their connections."""
+        molds: dict[tuple[int, int], Mold] = {}
+        batches: list[tuple[Mold, list[str | bytes]]] = []
+        task = options = None
+        for call in calls:
+            if call.task is not task or call.options is not options:
+                task, options = call.task, call.options
+                mold = molds.get((id(task), id(options))) or self._mold(call)
+                molds[id(task), id(options)] = mold
+                payloads: list[str | bytes] = []
+                batches.append((mold, payloads))
+            payloads.append(self._payload(call))
+        now = self.clock.now()
+        connections = {id(mold.connection): mold.connection for mold in molds.values()}
+        return [mold.cast(payloads, now) for mold, payloads in batches], list(connections.values())
 
     def _mold(self, call: Call[Any]) -> Mold:
         """What all jobs of a task with these options have in common."""
@@ -237,10 +251,10 @@ class Queue:
         return mold
 
     def _payload(self, call: Call[Any]) -> str | bytes:
-        payload = self.codec.encode([list(call.args), dict(call.kwargs)], call.task.types)
-        if (size := byte_size(payload)) > self.max_payload:
+        payload = self._write(call.args, call.kwargs, call.task.types)
+        if 4 * len(payload) > self.max_payload and byte_size(payload) > self.max_payload:
             raise PayloadTooLarge(
-                f"the arguments of {call.task.name} take {size:,} bytes, over the limit of "
+                f"the arguments of {call.task.name} take {byte_size(payload):,} bytes, over the limit of "
                 f"{self.max_payload:,}; store the data in a file and pass its path, or open "
                 "Queue(…, max_payload=…)"
             )

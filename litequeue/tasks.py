@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property, update_wrapper
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Protocol, TypeVar, Unpack, overload
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, ParamSpec, Protocol, TypeVar, Unpack, overload
 
 from .codec import NO_TYPES, Codec, Types, hints, named_types
 from .errors import BadArguments, InvalidOption, InvalidTask
@@ -39,8 +39,8 @@ class Producer(Protocol):
     def in_transaction(self) -> bool:
         """Whether what this thread stores is a part of a transaction that is open."""
 
-    def submit(self, calls: Sequence[Call[Any]]) -> list[Job[Any]]:
-        """Store the calls in one transaction, all or none."""
+    def submit(self, call: Call[Any]) -> Job[Any]:
+        """Store one checked call."""
 
 
 class Task(Generic[P, R]):
@@ -66,7 +66,7 @@ class Task(Generic[P, R]):
     def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> Job[R]:
         """Store a job that runs this task with these arguments."""
         self.check(args, kwargs)
-        return self.producer.submit([Call(self, args, kwargs)])[0]
+        return self.producer.submit(Call(self, args, kwargs))
 
     async def aenqueue(self, *args: P.args, **kwargs: P.kwargs) -> Job[R]:
         """`enqueue` for a coroutine: the event loop does not wait for the disk."""
@@ -79,7 +79,8 @@ class Task(Generic[P, R]):
 
     def check(self, args: Sequence[object], kwargs: Mapping[str, object]) -> None:
         """Raise `BadArguments` when the arguments do not fit the signature."""
-        if self.signature is None or (not kwargs and self._places[0] <= len(args) <= self._places[1]):
+        fewest, most = self._places
+        if (not kwargs and fewest <= len(args) <= most) or self.signature is None:
             return
         try:
             self.signature.bind(*args, **kwargs)
@@ -90,7 +91,8 @@ class Task(Generic[P, R]):
     @cached_property
     def _places(self) -> tuple[int, int]:
         """How few and how many arguments fit by place alone; `bind` takes 10 us to find the same."""
-        assert self.signature is not None
+        if self.signature is None:
+            return 0, 0
         kinds = [parameter.kind for parameter in self.signature.parameters.values()]
         by_place = [p for p in self.signature.parameters.values() if p.kind in _BY_PLACE]
         if any(kind not in _BY_PLACE for kind in kinds):
@@ -136,13 +138,12 @@ class Declare(Protocol):
     def __call__(self, function: Callable[P, R], /) -> Task[P, R]: ...
 
 
-@dataclass(frozen=True)
-class Call(Generic[R_co]):
+class Call(NamedTuple, Generic[R_co]):
     """A task with arguments, not yet enqueued."""
 
     task: Task[..., R_co]
     args: Sequence[object] = ()
-    kwargs: Mapping[str, object] = field(default_factory=dict)
+    kwargs: Mapping[str, object] = MappingProxyType({})
     options: Options = NO_OPTIONS
 
     def using(self, **options: Unpack[CallOptions]) -> Call[R_co]:
@@ -151,7 +152,7 @@ class Call(Generic[R_co]):
 
     def enqueue(self) -> Job[R_co]:
         """Store it as a job."""
-        return self.task.producer.submit([self])[0]
+        return self.task.producer.submit(self)
 
     async def aenqueue(self) -> Job[R_co]:
         """`enqueue` for a coroutine: the event loop does not wait for the disk."""
@@ -159,19 +160,18 @@ class Call(Generic[R_co]):
 
         producer = self.task.producer
         if producer.in_transaction:  # which another thread could not join; nothing is synced before its end
-            return producer.submit([self])[0]
-        return (await asyncio.to_thread(producer.submit, [self]))[0]
+            return producer.submit(self)
+        return await asyncio.to_thread(producer.submit, self)
 
 
-def list_of_calls(calls: object) -> list[Call[Any]]:
-    """The calls given, each looked at. Raises `InvalidTask` for anything else."""
+def each_call(calls: object) -> Iterator[Call[Any]]:
+    """The calls given, one at a time. Raises `InvalidTask` for anything else."""
     if isinstance(calls, Call) or not isinstance(calls, Iterable):
         raise InvalidTask(f"{calls!r:.100} is not a list of calls; give [task.call(…), …]")
-    listed = list(calls)
-    for each in listed:
+    for each in calls:
         if not isinstance(each, Call):
             raise InvalidTask(f"{each!r:.100} is not a call; write task.call(…)")
-    return listed
+        yield each
 
 
 def make_task(function: Callable[..., Any], name: str, queue: Producer, options: Options) -> Task[..., Any]:

@@ -13,9 +13,9 @@ from sqlite3 import Connection
 
 log = logging.getLogger("litequeue")
 
-LOG_LIMIT = 4 << 20  # what SQLite cuts the log down to when it starts it anew
+LOG_LIMIT = 16 << 20  # what SQLite cuts the log down to when it starts it anew
 _GROWTH = 4 << 20
-_FRAMES = 2000
+_FRAMES = 1000
 _COMMITS = 256
 _MOST_COMMITS = 2048
 _COMMITS_BETWEEN_LOOKS = 16

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from functools import partial
 from sqlite3 import Connection
 from typing import TypeVar
 from urllib.parse import quote
@@ -89,17 +90,24 @@ class Database:
         except sqlite3.Error as error:
             raise self._ours(error) from error
 
-    def write(self, operation: Callable[[Connection], T], durability: Durability = Durability.NORMAL) -> T:
+    def write(
+        self,
+        operation: Callable[[Connection], T],
+        durability: Durability = Durability.NORMAL,
+        *,
+        is_single: bool = False,
+    ) -> T:
         """Run an operation in a write transaction, perhaps together with those of other threads.
 
-        It joins the transaction that this thread has open on this file, if there is one.
+        It joins the transaction that this thread has open on this file, if there is one. One that `is_single`,
+        a single statement, is spared its BEGIN and COMMIT when it is alone.
         """
         joined = self.joined()
         if joined is not None:
             with translated(self.path), savepoint(joined):
                 return run_plain(operation, joined)
         self._require_free()
-        result: T = self._gate.pass_through(Ticket(operation, durability))
+        result: T = self._gate.pass_through(Ticket(operation, durability, is_single))
         return result
 
     def write_on(self, connection: Connection, operation: Callable[[Connection], T]) -> T:
@@ -325,10 +333,14 @@ class Database:
         connection = None
         try:
             connection = self._writer(_strictest(group))
-            self._patience.begin(connection)
-            run_group(connection, group, self._ours)
-            leader.settled = True
-            connection.execute("COMMIT")
+            if leader.is_single and not leader.group:
+                leader.result = self._patience.first(connection, partial(leader.operation, connection))
+                leader.settled = True
+            else:
+                self._patience.begin(connection)
+                run_group(connection, group, self._ours)
+                leader.settled = True
+                connection.execute("COMMIT")
             self.verify()
         except Exception as error:
             roll_back(connection)

@@ -26,6 +26,8 @@ class Durability(Enum):
     FULL = "full"
     NORMAL = "normal"
 
+    __hash__ = object.__hash__  # the enum's own is written in Python, and every write asks for it
+
 
 @dataclass(slots=True, eq=False)
 class Ticket:
@@ -33,6 +35,7 @@ class Ticket:
 
     operation: Callable[[Connection], Any] | None = None
     durability: Durability = Durability.NORMAL
+    is_single: bool = False  # one statement, which is a transaction by itself
     result: Any = None
     error: BaseException | None = None
     done: bool = False  # another ticket led, and ran this one's operation
@@ -61,7 +64,8 @@ class Gate:
             try:
                 self.enter(ticket)
                 if not ticket.done:
-                    self._take_group(ticket)
+                    if self._waiting:
+                        self._take_group(ticket)
                     self._run(ticket)
             finally:
                 self.leave(ticket)
@@ -103,9 +107,10 @@ class Gate:
         """Hand on what the ticket holds; any thread may call it, and again."""
         with self._mutex:
             ticket.gone = True
-            self._give_back_group(ticket)
+            if ticket.group:
+                self._give_back_group(ticket)
             if self._leader is ticket:
-                self._leader = self._heir()
+                self._leader = self._heir() if self._waiting else None
             if self._leader is not None:
                 _wake(self._leader)
 

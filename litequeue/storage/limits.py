@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from sqlite3 import Connection
 
 from ..errors import QueueFull
-from ..job import NewJob
+from ..job import NewJobs
 
 # Counts no further than the bound, however many wait.
 _JOBS = "FROM litequeue_job WHERE queue = :queue AND"
@@ -19,11 +19,12 @@ SELECT (SELECT count(*) FROM (SELECT 1 {_JOBS} state = 'ready' AND parked = 0 LI
 """
 
 
-def require_room(connection: Connection, jobs: Sequence[NewJob], bound: int) -> None:
-    """Raise `QueueFull` when more jobs than `bound` would wait in a queue; 0 is no bound."""
-    if not bound:
-        return
-    for queue, more in Counter(job.queue for job in jobs).items():
+def require_room(connection: Connection, batches: Sequence[NewJobs], bound: int) -> None:
+    """Raise `QueueFull` when more jobs than `bound` would wait in a queue."""
+    coming: Counter[str] = Counter()
+    for batch in batches:
+        coming[batch.queue] += len(batch.payloads)
+    for queue, more in coming.items():
         waiting = connection.execute(WAITING, {"queue": queue, "bound": bound}).fetchone()[0]
         if waiting + more > bound:
             raise QueueFull(

@@ -6,12 +6,14 @@ import random
 import sqlite3
 from collections.abc import Callable, Iterator
 from sqlite3 import Connection
+from typing import TypeVar
 
 from ..clock import SECOND, SystemClock
 from .gate import Durability
 from .sidefile import SideFile
 from .translate import is_busy
 
+T = TypeVar("T")
 _LONGEST = 60 * SECOND
 
 
@@ -30,31 +32,31 @@ class Patience:
 
     def begin(self, connection: Connection) -> None:
         """BEGIN IMMEDIATE; raises the driver's error when patience ends."""
+        self.first(connection, lambda: connection.execute("BEGIN IMMEDIATE"))
+
+    def first(self, connection: Connection, action: Callable[[], T]) -> T:
+        """Do what begins a write transaction, and may be all of it; raises as `begin` does."""
         if connection.in_transaction:
             connection.execute("ROLLBACK")  # only a signal in mid-rollback leaves one open
         try:
-            connection.execute("BEGIN IMMEDIATE")
-            return
+            return action()
         except sqlite3.OperationalError as error:
             if not is_busy(error):
                 raise
         if self._side is None:
-            self.insist(lambda: connection.execute("BEGIN IMMEDIATE"))
-            return
+            return self.insist(action)
         with self._side.turn():
-            self.insist(lambda: connection.execute("BEGIN IMMEDIATE"))
+            return self.insist(action)
 
-    def insist(self, action: Callable[[], object]) -> None:
+    def insist(self, action: Callable[[], T]) -> T:
         """Do something again and again while another has the lock that it needs."""
         for _ in self._pauses():
             try:
-                action()
+                return action()
             except sqlite3.OperationalError as error:
                 if not is_busy(error):
                     raise
-            else:
-                return
-        action()
+        return action()
 
     def _pauses(self) -> Iterator[None]:
         """Short sleeps until patience ends; without a queue to stand in, uneven ones."""

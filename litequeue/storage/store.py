@@ -12,7 +12,7 @@ from ..job import (
     Complete,
     Filter,
     Lease,
-    NewJob,
+    NewJobs,
     Note,
     Progress,
     Settlement,
@@ -21,24 +21,13 @@ from ..job import (
     Turn,
     Want,
 )
-from . import claims, limits, settling
+from . import claims, enqueuing, limits, settling
 from .database import Database
 from .gate import Durability
 from .reports import matching
 from .transactions import run_plain
 from .translate import translated
 
-LAST_ID = """
-SELECT max(coalesce((SELECT max(id) FROM litequeue_job), 0),
-           coalesce((SELECT CAST(value AS INTEGER) FROM litequeue_meta WHERE key = 'last_id'), 0))
-"""
-_NEW_JOB = """
-  litequeue_job (id, task, queue, state, priority, created_at, run_at, expires_at, retention,
-                           max_crashes, ack, tags, meta, options, codec, payload)
-"""
-ENQUEUE = f"INSERT INTO {_NEW_JOB} VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-ENQUEUE_ONE = f"INSERT INTO {_NEW_JOB} VALUES (({LAST_ID}) + 1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-ADD_PAYLOAD = "INSERT INTO litequeue_blob (job, kind, body) VALUES (?, 'payload', ?)"
 CANCEL_WAITING = """
 UPDATE litequeue_job
 SET state = 'cancelled', reason = 'cancelled', finished_at = :now, parked = 0, message = :message
@@ -95,7 +84,7 @@ class Store:
     # --- producer ----------------------------------------------------------------------------------
 
     def enqueue(
-        self, jobs: Sequence[NewJob], connection: Connection | None = None, *, bound: int = 0
+        self, jobs: Sequence[NewJobs], connection: Connection | None = None, *, bound: int = 0
     ) -> list[int]:
         """Store jobs, all or none; their ids in order.
 
@@ -105,13 +94,15 @@ class Store:
         now = self.clock.now()
 
         def operation(connection: Connection) -> list[int]:
-            limits.require_room(connection, jobs, bound)
-            return _insert(connection, jobs, now)
+            if bound:
+                limits.require_room(connection, jobs, bound)
+            return enqueuing.insert(connection, jobs, now)
 
         if connection is not None:
             return self.database.write_on(connection, operation)
-        ids = self.database.write(operation, Durability.FULL)
-        self.hint({job.queue for job in jobs})
+        is_single = not bound and enqueuing.takes_one_statement(jobs)
+        ids = self.database.write(operation, Durability.FULL, is_single=is_single)
+        self.hint([jobs[0].queue] if len(jobs) == 1 else {batch.queue for batch in jobs})
         return ids
 
     def hint(self, queues: Iterable[str]) -> None:
@@ -294,45 +285,6 @@ class Store:
     def _queues_of(self, jobs: Sequence[int]) -> list[str]:
         rows = [self.database.read(lambda c, id=id: c.execute(QUEUE_OF, (id,)).fetchone()) for id in jobs]  # type: ignore[misc]
         return [row[0] for row in rows if row]
-
-
-def _insert(connection: Connection, jobs: Sequence[NewJob], now: int) -> list[int]:
-    if len(jobs) == 1 and not _is_large(jobs[0]):
-        # One statement for the commonest case: the id that is free is found inside it.
-        inserted = connection.execute(ENQUEUE_ONE, _row(None, jobs[0], now)[1:])
-        return [inserted.lastrowid or 0]
-    first = connection.execute(LAST_ID).fetchone()[0] + 1
-    connection.executemany(ENQUEUE, [_row(first + place, job, now) for place, job in enumerate(jobs)])
-    large = [(first + place, job.payload) for place, job in enumerate(jobs) if _is_large(job)]
-    if large:
-        connection.executemany(ADD_PAYLOAD, large)
-    return list(range(first, first + len(jobs)))
-
-
-def _row(id: int | None, job: NewJob, now: int) -> tuple[object, ...]:
-    run_at = now if job.run_at is None else job.run_at
-    return (
-        id,
-        job.task,
-        job.queue,
-        "scheduled" if run_at > now else "ready",
-        job.priority,
-        now,
-        run_at,
-        job.expires_at,
-        job.retention,
-        job.max_crashes,
-        job.ack,
-        job.tags,
-        job.meta,
-        job.options,
-        job.codec,
-        None if _is_large(job) else job.payload,
-    )
-
-
-def _is_large(job: NewJob) -> bool:
-    return len(job.payload) > settling.INLINE_LIMIT
 
 
 def _cancel(connection: Connection, id: int, now: int, message: str | None) -> bool:
