@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Iterator, MutableMapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from sqlite3 import Connection
 from typing import Any
@@ -114,13 +114,20 @@ class RunningJob:
         self.queue = claimed.queue
         self.attempt = claimed.lease.attempt
         self.failures = claimed.failures
-        self.meta = Meta(claimed.meta, mailbox)
+        self._meta = None if claimed.meta is None else Meta(claimed.meta, mailbox)
         self._clock = clock
         self._mailbox = mailbox
         self._transaction = transaction
         self._cancelled = False
         self._thread = 0
         self._deadline = None if timeout is None else clock.monotonic() + timeout
+
+    @property
+    def meta(self) -> Meta:
+        """The job's own notes: what is put there is stored with the job."""
+        if self._meta is None:
+            self._meta = Meta(None, self._mailbox)
+        return self._meta
 
     @property
     def cancelled(self) -> bool:
@@ -158,15 +165,23 @@ class RunningJob:
         """Let `cancelled` be true from now on; the worker calls this."""
         self._cancelled = True
 
-    @contextmanager
-    def entered(self) -> Iterator[RunningJob]:
+    def entered(self) -> AbstractContextManager[None]:
         """Be `current_job()` within the block."""
         self._thread = threading.get_ident()
-        token = _current.set(self)
-        try:
-            yield self
-        finally:
-            _current.reset(token)
+        return _Entered(self)
+
+
+class _Entered:
+    """Written out, for `contextmanager` would take longer than many a task."""
+
+    def __init__(self, job: RunningJob) -> None:
+        self._job = job
+
+    def __enter__(self) -> None:
+        self._token = _current.set(self._job)
+
+    def __exit__(self, *_: object) -> None:
+        _current.reset(self._token)
 
 
 def no_transaction() -> AbstractContextManager[Connection]:

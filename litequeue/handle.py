@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any, Generic, TypeVar
 
 from .clock import SECOND, Clock, duration, pause, to_datetime
-from .codec import Codec, Types, reader
+from .codec import Codec, reader
 from .errors import JobCancelled, JobFailed
 from .explain import explain
 from .job import FINAL, FailedAttempt, LogLine, Snapshot, State
@@ -16,6 +16,7 @@ from .storage.database import Database
 from .storage.reports import Reports
 from .storage.store import Store
 from .storage.workers import Workers
+from .tags import Types
 
 R = TypeVar("R")
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.001, 0.05

@@ -55,16 +55,14 @@ class NewJobs(NamedTuple):
     options: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Lease:
+class Lease(NamedTuple):
     """The right to settle one attempt of one job."""
 
     job: int
     attempt: int
 
 
-@dataclass(frozen=True, slots=True)
-class Claimed:
+class Claimed(NamedTuple):
     """A job that a worker now owns, with all that is needed to run it."""
 
     lease: Lease
@@ -96,8 +94,7 @@ class Failure:
 # --- how an attempt ends: one of these per lease --------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Complete:
+class Complete(NamedTuple):
     """The task returned."""
 
     lease: Lease
@@ -181,8 +178,7 @@ class Want:
     quick: frozenset[str] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Start:
+class Start(NamedTuple):
     """A job that waited in the worker now begins; what its row left open is what its task says."""
 
     lease: Lease

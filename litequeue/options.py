@@ -124,7 +124,7 @@ def checked(given: Mapping[str, Any]) -> Options:
         values.update(check(value))
     if "delay" in values and "run_at" in values:
         raise InvalidOption("delay and run_at are both given; a job can wait for one of them")
-    return Options(**values)
+    return Options(**values) if values else NO_OPTIONS
 
 
 def text_name(value: object, what: str) -> str:

@@ -11,12 +11,12 @@ from datetime import timedelta
 from sqlite3 import Connection
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, Unpack, overload
 
+from .casting import Caster
 from .clock import Clock, SystemClock, duration
-from .codec import JSON, NO_TYPES, Codec, Types, byte_size, call_writer, checked_codec
-from .errors import InvalidOption, InvalidTask, PayloadTooLarge, QueueClosed
+from .codec import JSON, NO_TYPES, Codec, checked_codec
+from .errors import InvalidOption, InvalidTask, QueueClosed
 from .handle import Desk, Job
 from .job import NewJobs, WorkerInfo
-from .mold import Mold, make_mold
 from .options import (
     NO_OPTIONS,
     UNSET,
@@ -35,6 +35,7 @@ from .options import (
 from .storage.database import MEMORY, Database
 from .storage.gate import Durability
 from .storage.transactions import lent, require_tables
+from .tags import Types
 from .tasks import (
     AsyncTask,
     Call,
@@ -42,9 +43,9 @@ from .tasks import (
     Named,
     Task,
     by_name,
+    each_call,
     is_same,
     job_filter,
-    each_call,
     make_task,
     task_name,
 )
@@ -86,7 +87,6 @@ class Queue:
         self.path = given if given == MEMORY else os.path.abspath(given)
         self.name = text_name(name, "the queue's name")
         self.codec = checked_codec(codec)
-        self._write = call_writer(self.codec)
         self.clock = clock or SystemClock()
         self.lease = lease_time(lease)
         self.retention = None if retention is None else duration(retention, "retention")
@@ -94,6 +94,7 @@ class Queue:
         self.max_payload = whole(max_payload, "max_payload", 1, 1 << 30)
         self.declared: dict[str, Task[..., Any]] = {}
         self._plain: dict[str, Task[..., Any]] = {}
+        self._caster = Caster(self, self._plain)
         self._durability = Durability(durability)
         self._opened: Desk | None = None
         self._opening = threading.Lock()
@@ -196,69 +197,18 @@ class Queue:
 
     def enqueue_many(self, calls: Iterable[Call[R]]) -> list[Job[R]]:
         """Store many calls in one transaction, all or none; their jobs in order."""
-        batches, connections = self._cast(each_call(calls))
-        if len(connections) > 1:
-            raise InvalidOption("the calls name different connections; one transaction has only one")
-        return self._store(batches, connections[0] if connections else None)
+        return self._store(*self._caster.cast_all(each_call(calls), self.clock.now()))
 
     def submit(self, call: Call[R]) -> Job[R]:
         """Store one checked call; `enqueue` in all its forms ends here."""
-        mold = self._mold(call)
-        batch = mold.cast((self._payload(call),), self.clock.now())
-        return self._store([batch], mold.connection)[0]
+        jobs, connection = self._caster.cast(call, self.clock.now())
+        return self._store([jobs], connection)[0]
 
     def _store(self, batches: Sequence[NewJobs], connection: Connection | None) -> list[Job[Any]]:
         if connection is not None and self._opened is None:
             require_tables(connection, self.path)
         desk = self.desk
         return [Job(desk, id) for id in desk.store.enqueue(batches, connection, bound=self.maxsize)]
-
-    def _cast(self, calls: Iterable[Call[Any]]) -> tuple[list[NewJobs], list[Connection | None]]:
-        """The jobs to store, those together that follow each other and are alike; and their connections."""
-        molds: dict[tuple[int, int], Mold] = {}
-        batches: list[tuple[Mold, list[str | bytes]]] = []
-        task = options = None
-        for call in calls:
-            if call.task is not task or call.options is not options:
-                task, options = call.task, call.options
-                mold = molds.get((id(task), id(options))) or self._mold(call)
-                molds[id(task), id(options)] = mold
-                payloads: list[str | bytes] = []
-                batches.append((mold, payloads))
-            payloads.append(self._payload(call))
-        now = self.clock.now()
-        connections = {id(mold.connection): mold.connection for mold in molds.values()}
-        return [mold.cast(payloads, now) for mold, payloads in batches], list(connections.values())
-
-    def _mold(self, call: Call[Any]) -> Mold:
-        """What all jobs of a task with these options have in common."""
-        task = call.task
-        if call.options is NO_OPTIONS and task.mold is not None and task.mold[0] is self:
-            return task.mold[1]  # type: ignore[no-any-return]
-        declared = task.producer.declared.get(task.name)
-        if declared is not None and task.producer is not self:  # enqueued here, so it may run here too
-            self._plain[task.name] = make_task(declared.function, task.name, self, declared.options)
-        mold = make_mold(
-            call.options.over(task.options),
-            NO_OPTIONS if declared is None else declared.options,
-            task=task.name,
-            queue=self.name,
-            codec=self.codec.name,
-            retention=self.retention,
-        )
-        if call.options is NO_OPTIONS:
-            task.mold = self, mold
-        return mold
-
-    def _payload(self, call: Call[Any]) -> str | bytes:
-        payload = self._write(call.args, call.kwargs, call.task.types)
-        if 4 * len(payload) > self.max_payload and byte_size(payload) > self.max_payload:
-            raise PayloadTooLarge(
-                f"the arguments of {call.task.name} take {byte_size(payload):,} bytes, over the limit of "
-                f"{self.max_payload:,}; store the data in a file and pass its path, or open "
-                "Queue(…, max_payload=…)"
-            )
-        return payload
 
     def _task_for(self, task: object) -> Task[..., Any]:
         if isinstance(task, Task):

@@ -5,14 +5,14 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property, update_wrapper
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, ParamSpec, Protocol, TypeVar, Unpack, overload
 
-from .codec import NO_TYPES, Codec, Types, hints, named_types
+from .codec import NO_TYPES, Codec
 from .errors import BadArguments, InvalidOption, InvalidTask
 from .job import Filter, state_named
 from .names import module_name
 from .options import NO_OPTIONS, CallOptions, Options, checked, text_name
+from .tags import Types, hints, named_types
 
 if TYPE_CHECKING:
     from .handle import Job
@@ -141,9 +141,9 @@ class Declare(Protocol):
 class Call(NamedTuple, Generic[R_co]):
     """A task with arguments, not yet enqueued."""
 
-    task: Task[..., R_co]
-    args: Sequence[object] = ()
-    kwargs: Mapping[str, object] = MappingProxyType({})
+    task: Task[..., Any]
+    args: Sequence[object]
+    kwargs: Mapping[str, object]
     options: Options = NO_OPTIONS
 
     def using(self, **options: Unpack[CallOptions]) -> Call[R_co]:

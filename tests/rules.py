@@ -13,9 +13,9 @@ from tests.source import Function, Module
 
 # Imports go down this list, never up; a room is a module or a folder of the package.
 FLOORS = (
-    {"errors", "directives", "clock", "retry", "cron", "codec", "job", "names", "options", "mold"},
+    {"errors", "directives", "clock", "retry", "cron", "codec", "job", "names", "options", "mold", "tags"},
     {"storage"},
-    {"context", "tasks", "resolve", "explain", "handle", "queue", "workflow"},
+    {"casting", "context", "tasks", "resolve", "explain", "handle", "queue", "workflow"},
     {"worker"},
     {"messages", "aio", "executor", "testing"},
     {"__init__"},
@@ -24,7 +24,7 @@ FLOORS = (
 # The one door upwards, by an import inside a function or for annotations: `queue.worker()` makes a worker.
 DOORS = {("queue", "worker")}
 # Rooms that may name `sqlite3.Connection`, and no more of sqlite3: a user hands them one or is handed one.
-NAME_CONNECTIONS = {"options", "mold", "context", "queue", "worker.outcome", "worker.transaction"}
+NAME_CONNECTIONS = {"casting", "options", "mold", "context", "queue", "worker.outcome", "worker.transaction"}
 # A job's outcome is decided without the store; only the loop settles.
 WITHOUT_STORE = {"worker.execution", "worker.sandbox"}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from sqlite3 import Connection
@@ -37,10 +38,10 @@ FROM litequeue_job WHERE state = 'ready' AND parked = 0 AND queue = ?
 ORDER BY priority DESC, run_at, id LIMIT ?
 """
 CLAIM = """
-UPDATE litequeue_job
+UPDATE litequeue_job NOT INDEXED
 SET state = 'running', worker = ?, attempt = attempt + 1, started_at = ?, progress = NULL,
     progress_text = NULL
-WHERE id = ? AND state = 'ready'
+WHERE id IN (SELECT value FROM json_each(?)) AND state = 'ready'
 """
 TOO_LATE = """
 UPDATE litequeue_job SET state = 'cancelled', reason = 'expired', finished_at = ?
@@ -148,7 +149,10 @@ def _claim_from(connection: Connection, worker: int, want: Want, now: int, met: 
         connection.execute(REVIVE, (want.queue, task, want.limit + want.slots))
     rows = _candidates(connection, want, now, met)
     taken = [_claimed(connection, want.queue, row, started=started) for row, started in rows]
-    connection.executemany(CLAIM, [(worker, now if job.started else None, job.lease.job) for job in taken])
+    for started_at, is_started in ((now, True), (None, False)):
+        ids = [job.lease.job for job in taken if job.started is is_started]
+        if ids:
+            connection.execute(CLAIM, (worker, started_at, json.dumps(ids)))
     return taken
 
 
@@ -208,24 +212,11 @@ def _may_run(task: str, want: Want) -> bool:
 
 def _claimed(connection: Connection, queue: str, row: Row, *, started: bool) -> Claimed:
     id, task, payload, codec, priority, attempt, failures, crashes, run_at, *rest = row
-    ack, max_crashes, meta, options, _ = rest
     if payload is None:
         # A large body is read by itself: RETURNING would copy it through a temporary table.
         found = connection.execute(PAYLOAD, (id,)).fetchone()
         payload = found[0] if found else ""
+    lease = Lease(id, attempt + 1)
     return Claimed(
-        lease=Lease(id, attempt + 1),
-        task=task,
-        queue=queue,
-        payload=payload,
-        codec=codec,
-        priority=priority,
-        failures=failures,
-        crashes=crashes,
-        run_at=run_at,
-        started=started,
-        ack=ack,
-        max_crashes=max_crashes,
-        meta=meta,
-        options=options,
+        lease, task, queue, payload, codec, priority, failures, crashes, run_at, started, *rest[:4]
     )

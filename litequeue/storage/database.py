@@ -8,7 +8,6 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
 from functools import partial
 from sqlite3 import Connection
 from typing import TypeVar
@@ -23,23 +22,14 @@ from .hints import Hints
 from .patience import Patience
 from .readers import Readers
 from .sidefile import SideFile, open_side_file
-from .transactions import roll_back, run_group, run_on_foreign, run_plain, savepoint
+from .transactions import Lent, roll_back, run_group, run_on_foreign, run_plain, savepoint
 from .translate import translate, translated
 
 T = TypeVar("T")
 
 MEMORY = ":memory:"
 _LONGEST_WAIT_TO_FORK = 10.0
-_joined: ContextVar[_Lent | None] = ContextVar("litequeue_joined", default=None)
-
-
-@dataclass(slots=True, eq=False)
-class _Lent:
-    """The transaction of `begin`, the lead at the gate that it keeps, and the thread that is in it."""
-
-    ticket: Ticket
-    thread: int = field(default_factory=threading.get_ident)
-    connection: Connection | None = None
+_joined: ContextVar[Lent | None] = ContextVar("litequeue_joined", default=None)
 
 
 class Database:
@@ -52,7 +42,7 @@ class Database:
     _pid: int
     _readers: Readers
     _writers: dict[Durability, Connection]
-    _lent: _Lent | None
+    _lent: Lent | None
     _side: SideFile | None
     _patience: Patience
     _keeper: LogKeeper | None
@@ -99,8 +89,8 @@ class Database:
     ) -> T:
         """Run an operation in a write transaction, perhaps together with those of other threads.
 
-        It joins the transaction that this thread has open on this file, if there is one. One that `is_single`,
-        a single statement, is spared its BEGIN and COMMIT when it is alone.
+        It joins the transaction that this thread has open on this file, if there is one. A single statement
+        (`is_single`) is spared BEGIN and COMMIT when it is alone.
         """
         joined = self.joined()
         if joined is not None:
@@ -117,7 +107,7 @@ class Database:
     def begin(self) -> Connection:
         """A connection inside a write transaction, which `finish` must end; all other writers wait."""
         self._require_free()
-        lent = _Lent(Ticket())
+        lent = Lent(Ticket())
         try:
             self._gate.enter(lent.ticket)
             self._require_open()
@@ -288,7 +278,7 @@ class Database:
         if self._keeper is not None:
             self._keeper.tend(connection)
 
-    def _take_back(self, lent: _Lent) -> None:
+    def _take_back(self, lent: Lent) -> None:
         """End what `begin` began, whatever became of it, and let the next writer in."""
         try:
             if lent.connection is not None:
@@ -334,7 +324,7 @@ class Database:
         try:
             connection = self._writer(_strictest(group))
             if leader.is_single and not leader.group:
-                leader.result = self._patience.first(connection, partial(leader.operation, connection))
+                self._patience.first(connection, partial(run_group, connection, group, self._ours))
                 leader.settled = True
             else:
                 self._patience.begin(connection)

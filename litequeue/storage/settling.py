@@ -6,6 +6,8 @@ lost. A job that was asked to stop ends as cancelled, whatever its attempt came 
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from sqlite3 import Connection
 
 from ..job import Cancelled, Complete, Crash, Fail, Failure, Lease, Note, Release, Settlement, Snoozed, Start
@@ -16,10 +18,19 @@ DEFAULT_MAX_CRASHES = 3
 COMPLETE = """
 UPDATE litequeue_job
 SET state = iif(cancelling, 'cancelled', 'completed'), reason = iif(cancelling, 'cancelled', NULL),
-    finished_at = :now, worker = NULL, cancelling = 0, message = NULL,
-    result = :result, result_codec = :codec,
-    started_at = coalesce(started_at, :now)
-WHERE id = :id AND attempt = :attempt AND state = 'running'
+    finished_at = ?1, worker = NULL, cancelling = 0, message = NULL, result = ?4, result_codec = ?5,
+    started_at = coalesce(started_at, ?1)
+WHERE id = ?2 AND attempt = ?3 AND state = 'running'
+"""
+# The same for many at once that returned nothing, as most do, in half the time; lost ones are told apart.
+# NOT INDEXED leaves the id as the only way: after ANALYZE, SQLite might walk through all that run instead.
+COMPLETE_ALL = """
+UPDATE litequeue_job NOT INDEXED
+SET state = iif(cancelling, 'cancelled', 'completed'), reason = iif(cancelling, 'cancelled', NULL),
+    finished_at = ?1, worker = NULL, cancelling = 0, message = NULL, result = NULL, result_codec = NULL,
+    started_at = coalesce(started_at, ?1)
+WHERE id IN (SELECT value FROM json_each(?2)) AND attempt = ?3 AND state = 'running'
+RETURNING id
 """
 RETRY_LATER = """
 UPDATE litequeue_job
@@ -82,6 +93,28 @@ STATE_OF = "SELECT state FROM litequeue_job WHERE id = ?"
 def storable(text: str) -> str:
     """The text with what UTF-8 can not hold, such as an undecodable file name, written as an escape."""
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def settle_all(connection: Connection, settlements: Sequence[Settlement], now: int) -> tuple[bool, ...]:
+    """End each of these leases as its settlement says; False for those that were lost."""
+    empty: dict[int, list[int]] = {}
+    for one in settlements:
+        if type(one) is Complete and one.codec is None:
+            empty.setdefault(one.lease.attempt, []).append(one.lease.job)
+    done = {
+        (id, attempt)
+        for attempt, ids in empty.items()
+        for (id,) in connection.execute(COMPLETE_ALL, (now, json.dumps(ids), attempt)).fetchall()
+    }
+    return tuple(_is_done(connection, one, now, done) for one in settlements)
+
+
+def _is_done(connection: Connection, settlement: Settlement, now: int, done: set[tuple[int, int]]) -> bool:
+    if type(settlement) is not Complete or settlement.codec is not None:
+        return settle(connection, settlement, now)
+    held = settlement.lease in done
+    done.discard(settlement.lease)  # a lease is settled once, also when it is named twice
+    return held
 
 
 def settle(connection: Connection, settlement: Settlement, now: int) -> bool:
@@ -155,8 +188,8 @@ def note(connection: Connection, written: Note, now: int) -> bool:
 def _complete(connection: Connection, settlement: Complete, now: int) -> bool:
     body, lease = settlement.result, settlement.lease
     large = body is not None and len(body) > INLINE_LIMIT
-    inline = None if large else body
-    if not _change(connection, COMPLETE, lease, now, result=inline, codec=settlement.codec):
+    row = (now, *lease, None if large else body, settlement.codec)
+    if connection.execute(COMPLETE, row).rowcount != 1:
         return False
     if large:
         connection.execute(ADD_RESULT, (lease.job, body))

@@ -119,7 +119,7 @@ class Store:
         def operation(connection: Connection) -> Progress:
             for note in turn.notes:
                 settling.note(connection, note, now)
-            accepted = tuple(settling.settle(connection, one, now) for one in turn.settlements)
+            accepted = settling.settle_all(connection, turn.settlements, now)
             for begun in turn.starts:
                 settling.start(connection, begun, now)
             if not turn.wants:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from sqlite3 import Connection
 from typing import TYPE_CHECKING, TypeVar
 
@@ -18,6 +20,15 @@ if TYPE_CHECKING:
     from .database import Database
 
 T = TypeVar("T")
+
+
+@dataclass(slots=True, eq=False)
+class Lent:
+    """A transaction that is lent out, the lead at the gate that it keeps, and the thread that is in it."""
+
+    ticket: Ticket
+    thread: int = field(default_factory=threading.get_ident)
+    connection: Connection | None = None
 
 
 def run_on_foreign(

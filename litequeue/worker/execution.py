@@ -15,7 +15,7 @@ from ..context import Mailbox, RunningJob, no_transaction
 from ..directives import Cancel, Reject, RetryLater, Snooze, TaskTimeout
 from ..errors import BadArguments, EncodingError, InvalidOption, PayloadTooLarge
 from ..job import Cancelled, Claimed, Complete, Fail, Failure, Settlement, Snoozed
-from ..options import NO_OPTIONS, UNSET, stored_options
+from ..options import UNSET, stored_options
 from ..retry import NO_RETRY, Retry, next_delay
 from ..tasks import Task
 from .limits import Limits
@@ -35,6 +35,7 @@ class Execution:
         self._limits = limits
         self._max_payload = max_payload
         self._rng = rng or random.Random()
+        self._policies: dict[Task[..., Any], Policy] = {}  # of tasks whose jobs say nothing of their own
 
     # --- before ------------------------------------------------------------------------------------
 
@@ -43,7 +44,7 @@ class Execution:
     ) -> Assignment | Fail:
         """All that is needed to run the job, or why it can not be run at all."""
         try:
-            policy = policy_of(claimed, task)
+            policy = self._policy_of(claimed, task)
             args, kwargs = arguments_of(claimed, task)
             task.check(args, kwargs)
             running = RunningJob(claimed, self._clock, mailbox, policy.timeout, transaction or no_transaction)
@@ -51,6 +52,14 @@ class Execution:
             # Another try would read the same row: it fails now, and once.
             return Fail(claimed.lease, failure_of(error, "error"))
         return Assignment(claimed, task, policy, args, kwargs, running, mailbox, transaction)
+
+    def _policy_of(self, claimed: Claimed, task: Task[..., Any]) -> Policy:
+        if claimed.options or claimed.ack or claimed.max_crashes:
+            return policy_of(claimed, task)
+        policy = self._policies.get(task)
+        if policy is None:
+            policy = self._policies[task] = policy_of(claimed, task)
+        return policy
 
     # --- the attempt -------------------------------------------------------------------------------
 
@@ -159,18 +168,8 @@ class Execution:
             return None
 
 
-PLAIN = Policy(retry=NO_RETRY, timeout=None, isolate=False, early=False, max_crashes=None)
-
-
 def policy_of(claimed: Claimed, task: Task[..., Any]) -> Policy:
     """How to run the job: what its row says, else what its task says now."""
-    if (
-        claimed.options is None
-        and claimed.ack is None
-        and claimed.max_crashes is None
-        and task.options is NO_OPTIONS
-    ):
-        return PLAIN
     options = stored_options(claimed.options).over(task.options)
     return Policy(
         retry=NO_RETRY if options.retry is UNSET else options.retry,

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections import deque
+import threading
+from collections import Counter, deque
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 
 from ..context import Mailbox
 from ..errors import DatabaseError, LeaseLost
@@ -49,9 +49,11 @@ class Hands:
         self._coroutines = Coroutines(self._work_async)
         self._sandboxes = Sandboxes(desk.clock, self._execution, max_payload)
         self._outcomes: deque[Outcome] = deque()
-        self._begun: deque[Assignment] = deque()
+        self._on_threads: dict[int, Assignment] = {}
+        self._marked: set[Lease] = set()
         self._unbegun: deque[Assignment] = deque()
         self.running: dict[Lease, Assignment] = {}
+        self.plain: Counter[str] = Counter()
         self.threads_used = 0
         self.slots_used = 0
 
@@ -81,6 +83,7 @@ class Hands:
             self.running[assignment.lease] = assignment
             logs.claimed(assignment.claimed)
         self.threads_used += len(plain)
+        self.plain.update(assignment.claimed.task for assignment in plain)
         self.slots_used += len(coroutines)
         if plain:
             self._slots.put(plain)
@@ -95,11 +98,12 @@ class Hands:
         """Keep outcomes that could not be written, to be asked for again."""
         self._outcomes.extendleft(reversed(outcomes))
 
-    def begun(self, ended: Iterable[Outcome]) -> tuple[Start, ...]:
-        """Marks for jobs that left the line and still run; what began and ended meanwhile needs none."""
-        over = {outcome.assignment.lease for outcome in ended}
-        begun = [self._begun.popleft() for _ in range(len(self._begun))]
-        return tuple(Start(one.lease) for one in begun if one.lease in self.running and one.lease not in over)
+    def begun(self) -> tuple[Start, ...]:
+        """Marks for jobs that left the line and run now; what began and ended meanwhile needs none."""
+        begun = [one.lease for one in list(self._on_threads.values()) if not one.claimed.started]
+        new = [lease for lease in begun if lease in self.running and lease not in self._marked]
+        self._marked.update(new)
+        return tuple(Start(lease) for lease in new)
 
     def late(self, waited: int) -> list[Assignment]:
         """Take back what has waited for a thread for `waited` microseconds or longer, or could not begin."""
@@ -115,6 +119,8 @@ class Hands:
             self.slots_used -= 1
         else:
             self.threads_used -= 1
+            self.plain[assignment.claimed.task] -= 1
+            self._marked.discard(lease)
 
     def ask_to_stop(self, lease: Lease) -> None:
         """Pass a request to cancel on to the attempt; a coroutine is cancelled at its next await."""
@@ -147,12 +153,15 @@ class Hands:
         """On a slot's thread: begin, run, deliver."""
         if not self._begin(assignment):
             return
+        thread = threading.get_ident()
+        self._on_threads[thread] = assignment
         try:
             run = self._sandboxes.run if assignment.policy.isolate else self._execution.run
             outcome = self._through_transaction(run(assignment))
         except BaseException as error:  # whatever it is, the job must not be waited for without end
             log.exception("job=%d task=%s ended in a way nobody foresaw", *_names(assignment))
             outcome = Outcome(assignment, self._execution.failed(assignment, error))
+        del self._on_threads[thread]
         self._deliver(outcome)
 
     async def _work_async(self, assignment: Assignment) -> None:
@@ -163,8 +172,6 @@ class Hands:
         """Note the start; False when the job is not ours any more."""
         policy, claimed = assignment.policy, assignment.claimed
         if not policy.early and policy.max_crashes == claimed.max_crashes:
-            if not claimed.started:
-                self._begun.append(assignment)
             return True
         try:
             ack = "early" if policy.early else None
@@ -180,7 +187,7 @@ class Hands:
         if outcome.assignment.lease not in self.running:
             return
         note = outcome.note or outcome.assignment.mailbox.take(outcome.assignment.claimed)
-        self._outcomes.append(replace(outcome, note=note) if note is not None else outcome)
+        self._outcomes.append(outcome._replace(note=note) if note is not None else outcome)
         self._ring()
 
     def _through_transaction(self, outcome: Outcome) -> Outcome:
@@ -193,7 +200,7 @@ class Hands:
             return outcome
         if transaction.aborted:
             # It was rolled back under the hands of the task, which may not even know.
-            return replace(outcome, settlement=Release(outcome.assignment.lease))
+            return outcome._replace(settlement=Release(outcome.assignment.lease))
         if not transaction.is_open:
             return outcome
         settlement = outcome.settlement
@@ -207,10 +214,10 @@ class Hands:
             )
         except DatabaseError as error:
             failed = self._execution.failed(outcome.assignment, error)
-            return replace(outcome, settlement=failed, note=note)
+            return outcome._replace(settlement=failed, note=note)
         # Not settled, it was rolled back, for the job was asked to stop or its lease was lost; the loop's own
         # settlement will tell which.
-        return replace(outcome, note=note, settled=settled)
+        return outcome._replace(note=note, settled=settled)
 
     def _on_stuck(self, assignment: Assignment, thread: int, stack: str) -> None:
         """A thread ignores its time limit: its job fails, its slot gets another thread."""

@@ -8,7 +8,7 @@ import json
 import os
 import sys
 import threading
-from functools import reduce
+from functools import cache, reduce
 from multiprocessing.connection import Connection as Pipe
 from queue import SimpleQueue
 from typing import Any
@@ -20,13 +20,13 @@ from ..options import NO_OPTIONS
 from ..queue import Queue
 from ..storage.database import MEMORY
 from ..tasks import Task, make_task
+from . import wire
 from .execution import Execution, failure_of
 from .limits import Limits
 from .outcome import Assignment
-from .sandbox import wire
 
 
-class Wire:
+class Line:
     """The pipe to the worker, shared by the thread that runs the job and the one that listens."""
 
     def __init__(self, pipe: Pipe) -> None:
@@ -36,36 +36,35 @@ class Wire:
     def send(self, **message: object) -> None:
         """Tell the worker something."""
         with self._lock:
-            self._pipe.send_bytes(wire().encode(message).encode())
+            self._pipe.send_bytes(wire.to_bytes(message))
 
     def receive(self) -> dict[str, Any]:
         """What the worker says next. Raises `EOFError` when it is gone."""
-        message: dict[str, Any] = wire().decode(self._pipe.recv_bytes())
-        return message
+        return wire.from_bytes(self._pipe.recv_bytes())
 
 
 class Courier(Mailbox):
     """A mailbox that sends at once what is put into it."""
 
-    def __init__(self, wire: Wire) -> None:
+    def __init__(self, line: Line) -> None:
         super().__init__()
-        self._wire = wire
+        self._line = line
 
     def put_progress(self, fraction: float | None, text: str | None) -> None:
-        self._wire.send(progress=[fraction, text])
+        self._line.send(progress=[fraction, text])
 
     def put_meta(self, text: str) -> None:
-        self._wire.send(meta=text)
+        self._line.send(meta=text)
 
     def put_line(self, at: int, text: str) -> None:
-        self._wire.send(line=[at, text])
+        self._line.send(line=[at, text])
 
 
 class Inmate:
     """Receives jobs, runs them, and ends with the worker that sent them."""
 
-    def __init__(self, wire: Wire, max_payload: int) -> None:
-        self._wire = wire
+    def __init__(self, line: Line, max_payload: int) -> None:
+        self._line = line
         self._jobs: SimpleQueue[dict[str, Any]] = SimpleQueue()
         self._running: RunningJob | None = None
         clock = SystemClock()
@@ -78,12 +77,12 @@ class Inmate:
         threading.Thread(target=self._listen, daemon=True).start()
         while True:
             message = self._jobs.get()
-            self._wire.send(settlement=self._run(message["claimed"], message["place"]))
+            self._line.send(settlement=self._run(message["claimed"], message["place"]))
 
     def _listen(self) -> None:
         try:
             while True:
-                message = self._wire.receive()
+                message = self._line.receive()
                 if "stop" in message and self._running is not None:
                     self._running.ask_to_stop()
                 elif "claimed" in message:
@@ -96,7 +95,7 @@ class Inmate:
             task = find_task(place)
         except Exception as error:  # the module's own code may raise anything
             return Fail(claimed.lease, failure_of(error, "error"))
-        prepared = self._execution.prepare(claimed, task, None, Courier(self._wire))
+        prepared = self._execution.prepare(claimed, task, None, Courier(self._line))
         if not isinstance(prepared, Assignment):
             return prepared
         self._running = prepared.running
@@ -105,6 +104,7 @@ class Inmate:
         return self._execution.run(prepared).settlement
 
 
+@cache
 def find_task(place: str) -> Task[..., Any]:
     """The task behind `module:name`; the worker has judged already that it may run."""
     module, _, qualified = place.partition(":")
@@ -119,7 +119,7 @@ def main() -> None:
     setting = json.loads(sys.argv[1])
     os.set_inheritable(setting["pipe"], False)  # or what a task starts would keep it open after our death
     sys.path[:] = setting["path"]
-    Inmate(Wire(Pipe(setting["pipe"])), setting["max_payload"]).serve()
+    Inmate(Line(Pipe(setting["pipe"])), setting["max_payload"]).serve()
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 
 from ..clock import SECOND, Clock
@@ -46,14 +46,15 @@ class Limits:
         self._watched: list[Watched] = []
         self._thread: threading.Thread | None = None
         self._closed = False
+        self._unwatched = nullcontext()
 
-    @contextmanager
-    def watched(self, assignment: Assignment) -> Iterator[None]:
+    def watched(self, assignment: Assignment) -> AbstractContextManager[None]:
         """Raise `TaskTimeout` inside the block when the assignment's time is over."""
         limit = assignment.policy.timeout
-        if limit is None:
-            yield
-            return
+        return self._unwatched if limit is None else self._until(assignment, limit)
+
+    @contextmanager
+    def _until(self, assignment: Assignment, limit: int) -> Iterator[None]:
         one = Watched(assignment, threading.get_ident(), self._clock.monotonic() + limit)
         self._add(one)
         try:

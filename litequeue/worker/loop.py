@@ -153,9 +153,9 @@ class Loop:
         return False
 
     def _cycle(self) -> None:
-        wants = self._wants()  # first, for it may raise
+        is_time_to_look = self._look_around()  # first, for it may raise
         outcomes = self._ended()
-        turn = self._turn(outcomes, wants)
+        turn = self._turn(outcomes, self._wants(outcomes, is_time_to_look=is_time_to_look))
         if not (turn.settlements or turn.starts) and not self._should_claim(turn.wants):
             self._wait()
         else:
@@ -176,21 +176,27 @@ class Loop:
         return Turn(
             settlements=(*(outcome.settlement for outcome in outcomes), *others),
             notes=tuple(outcome.note for outcome in outcomes if outcome.note is not None),
-            starts=(*self._unmarked, *self._hands.begun(outcomes)),
+            starts=(*self._unmarked, *self._hands.begun()),
             wants=wants,
         )
 
-    def _wants(self) -> tuple[Want, ...]:
+    def _look_around(self) -> bool:
+        """Now and then, see which parked jobs could run here; whether it was time to."""
+        now = self._desk.clock.monotonic()
+        if self._looked_around is not None and now - self._looked_around < _LOOK_EVERY:
+            return False
+        self._looked_around = now
+        self._knowledge.meet_parked(self._desk.store.parked_tasks(self._options.queues))
+        return True
+
+    def _wants(self, ended: list[Outcome], *, is_time_to_look: bool) -> tuple[Want, ...]:
+        """What to claim in the turn that settles what has ended."""
         if self._stopping.is_set():
             return ()
-        now = self._desk.clock.monotonic()
-        is_time_to_look = self._looked_around is None or now - self._looked_around >= _LOOK_EVERY
-        if is_time_to_look:
-            self._looked_around = now
-            self._knowledge.meet_parked(self._desk.store.parked_tasks(self._options.queues))
         left = None if self._options.max_jobs is None else self._options.max_jobs - self._claimed
-        free, limit = self._room()
-        slots = self._options.async_slots - self._hands.slots_used
+        coroutines = sum(outcome.assignment.is_coroutine for outcome in ended)
+        free, limit = self._room(ended, self._hands.threads_used - (len(ended) - coroutines))
+        slots = self._options.async_slots - (self._hands.slots_used - coroutines)
         if not self._knowledge.coroutines:
             # With every thread taken for long, the first coroutine would never be met.
             slots = min(slots, 1) if is_time_to_look and limit <= 0 else 0
@@ -201,19 +207,22 @@ class Loop:
             for queue in self._options.queues
         )
 
-    def _room(self) -> tuple[int, int]:
+    def _room(self, ended: list[Outcome], used: int) -> tuple[int, int]:
         """How many jobs could start on threads, and how many with those that would wait for one."""
-        free = max(0, self._options.threads - self._hands.threads_used)
-        held = max(0, self._hands.threads_used - self._options.threads)
-        slow = self._slow_running()
+        free = max(0, self._options.threads - used)
+        held = max(0, used - self._options.threads)
+        slow = self._slow_running(ended)
         line = 0 if self._is_line_stuck else self._pace.ahead(self._options.threads - slow)
         if not free and held > line // 2:
             return 0, 0  # the line is long enough; claim when half of it is gone
         return free, max(free, free + line - held)
 
-    def _slow_running(self) -> int:
+    def _slow_running(self, ended: list[Outcome]) -> int:
         quick = self._pace.quick
-        return sum(not one.is_coroutine and one.task.name not in quick for one in self.running())
+        held = sum(number for task, number in self._hands.plain.items() if task not in quick)
+        return held - sum(
+            not one.assignment.is_coroutine and one.assignment.claimed.task not in quick for one in ended
+        )
 
     def _should_claim(self, wants: tuple[Want, ...]) -> bool:
         """Whether a transaction would bring anything; a look costs 5 us and no lock."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from sqlite3 import Connection
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from ..context import Mailbox, RunningJob
 from ..job import Claimed, Lease, Note, Settlement
@@ -39,8 +39,7 @@ class Policy:
     max_crashes: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class Assignment:
+class Assignment(NamedTuple):
     """A claimed job with everything that is needed to run it."""
 
     claimed: Claimed
@@ -63,8 +62,7 @@ class Assignment:
         return self.task.is_async and not self.policy.isolate
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """How an attempt ended, what it noted last, and how long it took in microseconds.
 
     `settled` if all that is written already.

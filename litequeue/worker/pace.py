@@ -4,7 +4,7 @@ from __future__ import annotations
 
 HORIZON = 50_000
 QUICK = HORIZON // 5
-_MOST = 128
+_MOST = 256
 _WEIGHT = 0.2
 
 

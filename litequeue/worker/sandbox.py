@@ -12,27 +12,20 @@ import subprocess
 import sys
 import threading
 from contextlib import suppress
-from functools import cache
 from multiprocessing import Pipe
 from typing import Any
 
 from ..clock import SECOND, Clock
-from ..codec import JSON, JsonCodec
 from ..directives import TaskTimeout
-from ..job import Cancelled, Claimed, Complete, Crash, Fail, Failure, Lease, Settlement, Snoozed
+from ..job import Cancelled, Crash, Fail, Failure, Settlement
 from ..names import INTERACTIVE, module_name
+from . import wire
 from .execution import Execution, failure_of
 from .outcome import Assignment, Outcome
 
 _LOOK = 0.2
 _TIME_TO_DIE = 2.0
 _TIME_TO_STOP = 2 * SECOND
-
-
-@cache
-def wire() -> JsonCodec:
-    """How the two sides of the pipe speak: JSON that knows our own records."""
-    return JSON.knowing(Lease, Claimed, Failure, Complete, Fail, Snoozed, Cancelled)
 
 
 class Sandboxes:
@@ -116,7 +109,7 @@ class Sandboxes:
                 return Cancelled(assignment.claimed.lease, "stopped by force")
             left = _LOOK if deadline is None else min(_LOOK, (deadline - now) / SECOND)
             if child.pipe.poll(left):
-                message = wire().decode(child.pipe.recv_bytes())
+                message = wire.from_bytes(child.pipe.recv_bytes())
                 if "settlement" in message:
                     settlement: Settlement = message["settlement"]
                     return settlement
@@ -143,7 +136,7 @@ class Child:
 
     def send(self, message: dict[str, object]) -> None:
         """Say something to the child."""
-        self.pipe.send_bytes(wire().encode(message).encode())
+        self.pipe.send_bytes(wire.to_bytes(message))
 
     def is_alive(self) -> bool:
         """Whether the process runs."""

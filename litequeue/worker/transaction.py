@@ -19,7 +19,7 @@ class TaskTransaction:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._connection: Connection | None = None
-        self._joined = ExitStack()
+        self._joined: ExitStack | None = None
         self._lock = threading.Lock()
         self._spoiled = False
         self.aborted = False
@@ -36,6 +36,7 @@ class TaskTransaction:
             raise LiteQueueError("the transaction of this job was rolled back; it can not be opened again")
         if self._connection is None:
             self._connection = self._database.begin()
+            self._joined = ExitStack()
             self._joined.enter_context(self._database.joining(self._connection))
         try:
             yield self._connection
@@ -47,7 +48,8 @@ class TaskTransaction:
 
     def leave(self) -> None:
         """The task has returned: its thread no longer writes through it."""
-        self._joined.close()
+        if self._joined is not None:
+            self._joined.close()
 
     def abort(self) -> None:
         """Roll back under the hands of a task that hangs."""

@@ -15,7 +15,7 @@ from typing import Any
 from litequeue.cli.program import run
 from litequeue.cli.terminal import Terminal
 from litequeue.clock import SECOND
-from litequeue.job import Claimed, Complete, Fail, Failure, NewJob, NewWorker, Want
+from litequeue.job import Claimed, Complete, Fail, Failure, NewJobs, NewWorker, Want
 from litequeue.storage.database import Database
 from litequeue.storage.gate import Durability
 from litequeue.storage.reports import Reports
@@ -115,7 +115,7 @@ class CommandCase(unittest.TestCase):
 
     def enqueue(self, task: str = "app:fetch", queue: str = "default", **rest: Any) -> int:
         """Store one job as it would be stored by a program."""
-        return self.store.enqueue([NewJob(task, queue, rest.pop("payload", "[[],{}]"), **rest)])[0]
+        return self.store.enqueue([NewJobs(task, queue, (rest.pop("payload", "[[],{}]"),), **rest)])[0]
 
     def sign_on(self, *queues: str) -> int:
         """A worker that lives as long as the test's database."""

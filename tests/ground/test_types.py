@@ -3,8 +3,9 @@
 import unittest
 from collections.abc import Callable
 
-from litequeue.codec import JSON, hints, named_types
+from litequeue.codec import JSON
 from litequeue.errors import EncodingError
+from litequeue.tags import hints, named_types
 from tests.ground import shapes
 from tests.ground.shapes import Box, Colour, Frozen, Level, Point, Size, Slotted, Tree
 

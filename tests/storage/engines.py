@@ -18,7 +18,7 @@ from litequeue.job import (
     Failure,
     Filter,
     Lease,
-    NewJob,
+    NewJobs,
     NewWorker,
     Settlement,
     Snapshot,
@@ -76,7 +76,7 @@ class ContractCase(unittest.TestCase):
         return self.workers.sign_on(new, locked=False)
 
     def enqueue(self, task: str = "app:task", queue: str = "default", **values: Any) -> int:
-        return self.store.enqueue([NewJob(task, queue, values.pop("payload", "[[],{}]"), **values)])[0]
+        return self.store.enqueue([NewJobs(task, queue, (values.pop("payload", "[[],{}]"),), **values)])[0]
 
     def in_seconds(self, seconds: float) -> int:
         return self.clock.now() + round(seconds * 1_000_000)

@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from litequeue.clock import SystemClock
-from litequeue.job import Filter, NewJob
+from litequeue.job import Filter, NewJobs
 from litequeue.storage.database import Database
 from litequeue.storage.gate import Durability
 from litequeue.storage.reports import Reports
 from litequeue.storage.store import Store
 from tests.support import folder_for
 
-JOB = NewJob("app:task", "default", "[[],{}]")
+JOB = NewJobs("app:task", "default", ("[[],{}]",))
 # What a child process needs: `store_at(path)` and JOB.
 PRELUDE = """
 import os, sys, sqlite3, signal, threading
@@ -30,7 +30,7 @@ from litequeue.storage.gate import Durability
 from litequeue.storage.reports import Reports
 from litequeue.storage.store import Store
 from litequeue.storage.workers import Workers
-JOB = NewJob("app:task", "default", "[[],{}]")
+JOB = NewJobs("app:task", "default", ("[[],{}]",))
 def store_at(path):
     return Store(Database(path, Durability.NORMAL), SystemClock())
 def say(*words):

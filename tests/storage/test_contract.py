@@ -13,7 +13,7 @@ from litequeue.job import (
     Failure,
     Filter,
     Lease,
-    NewJob,
+    NewJobs,
     Settlement,
     Snoozed,
     Start,
@@ -51,10 +51,10 @@ class Enqueue(ContractCase):
         self.assert_state(self.enqueue(run_at=self.clock.now()), State.READY)
 
     def test_all_that_was_given_is_kept(self) -> None:
-        given = NewJob(
+        given = NewJobs(
             task="app:task",
             queue="mail",
-            payload="[[1],{}]",
+            payloads=("[[1],{}]",),
             priority=-3,
             run_at=self.in_seconds(5),
             expires_at=self.in_seconds(50),
@@ -66,20 +66,20 @@ class Enqueue(ContractCase):
         )
         (id,) = self.store.enqueue([given])
         job = self.job(id)
-        for name in given.__slots__:
-            if name not in ("payload", "retention"):
+        for name in given._fields:
+            if name not in ("payloads", "codec", "retention"):
                 self.assertEqual(getattr(job, name), getattr(given, name), name)
-        self.assertEqual(self.reports.payload(id), (given.payload, "json"))
+        self.assertEqual(self.reports.payload(id), (given.payloads[0], "json"))
 
     def test_many_are_stored_in_order(self) -> None:
-        ids = self.store.enqueue([NewJob("app:task", "default", f"[[{n}],{{}}]") for n in range(50)])
+        ids = self.store.enqueue([NewJobs("app:task", "default", (f"[[{n}],{{}}]",)) for n in range(50)])
         self.assertEqual(ids, sorted(ids))
         self.assertEqual([self.reports.payload(id)[0] for id in ids], [f"[[{n}],{{}}]" for n in range(50)])
 
     def test_many_are_stored_all_or_none(self) -> None:
-        good = NewJob("app:task", "default", "[]")
+        good = NewJobs("app:task", "default", ("[]",))
         with self.assertRaises(LiteQueueError):
-            self.store.enqueue([good, replace(good, ack="maybe"), good])
+            self.store.enqueue([good, good._replace(ack="maybe"), good])
         self.assertEqual(self.all_jobs(), [])
 
     def test_none_are_stored_when_none_are_given(self) -> None:
@@ -137,7 +137,7 @@ class Promote(ContractCase):
         self.assertEqual([self.claim_one().job for _ in range(4)], [urgent, early, late, now])
 
     def test_more_than_a_thousand_due_at_once_all_run(self) -> None:
-        jobs = [NewJob("app:task", "default", "[]", run_at=self.in_seconds(1)) for _ in range(2500)]
+        jobs = [NewJobs("app:task", "default", ("[]",), run_at=self.in_seconds(1)) for _ in range(2500)]
         ids = self.store.enqueue(jobs)
         self.clock.advance(1)
         claimed: list[int] = []
@@ -235,7 +235,7 @@ class Claim(ContractCase):
         self.assertEqual([(job.task, job.started) for job in jobs], [("a:quick", True), ("a:quick", False)])
 
     def test_a_busy_head_does_not_hide_what_can_start(self) -> None:
-        self.store.enqueue([NewJob("a:thread", "default", "[]") for _ in range(50)])
+        self.store.enqueue([NewJobs("a:thread", "default", ("[]",)) for _ in range(50)])
         loop = self.enqueue("a:loop")
         self.assertEqual(self.claimed_ids(0, coroutines=frozenset({"a:loop"}), slots=3), [loop])
 
@@ -281,7 +281,7 @@ class Claim(ContractCase):
 
     def test_of_thousands_expired_at_once_none_runs(self) -> None:
         soon = self.in_seconds(1)
-        self.store.enqueue([NewJob("app:task", "default", "[]", expires_at=soon) for _ in range(2500)])
+        self.store.enqueue([NewJobs("app:task", "default", ("[]",), expires_at=soon) for _ in range(2500)])
         self.clock.advance(1)
         for _ in range(5):
             self.assertEqual(self.claim(10), [])
@@ -314,7 +314,7 @@ class Claim(ContractCase):
         self.assertFalse(self.job(id).parked)
 
     def test_thousands_of_refused_jobs_slow_no_other(self) -> None:
-        self.store.enqueue([NewJob("app:new", "default", "[]", priority=9) for _ in range(3000)])
+        self.store.enqueue([NewJobs("app:new", "default", ("[]",), priority=9) for _ in range(3000)])
         id = self.enqueue()
         claims = 0
         while not (found := self.claimed_ids(1, refused=frozenset({"app:new"}))):
@@ -666,7 +666,7 @@ class Cancel(ContractCase):
                 self.store.retry_all(Filter(state=State.CANCELLED))
 
     def test_thousands_are_cancelled_and_told_of(self) -> None:
-        self.store.enqueue([NewJob("app:task", "default", "[]") for _ in range(2500)])
+        self.store.enqueue([NewJobs("app:task", "default", ("[]",)) for _ in range(2500)])
         told: list[int] = []
         self.assertEqual(self.store.cancel_all(Filter(), told.append), 2500)
         self.assertEqual(told, [1000, 2000, 2500])
@@ -853,7 +853,7 @@ class Prune(ContractCase):
                 read(id)
 
     def test_a_bounded_number_goes_at_a_time(self) -> None:
-        ids = self.store.enqueue([NewJob("app:task", "default", "[]", retention=0) for _ in range(30)])
+        ids = self.store.enqueue([NewJobs("app:task", "default", ("[]",), retention=0) for _ in range(30)])
         self.store.cancel_all(Filter())
         self.assertEqual([self.store.prune(12) for _ in range(4)], [12, 12, 6, 0])
         self.assertEqual(self.enqueue(), ids[-1] + 1)
@@ -947,7 +947,7 @@ class Read(ContractCase):
         self.assertEqual(self.reports.queues(), ["default", "other"])
 
     def test_a_state_of_thousands_is_listed_too(self) -> None:
-        ids = self.store.enqueue([NewJob("app:task", "default", "[]") for _ in range(1200)])
+        ids = self.store.enqueue([NewJobs("app:task", "default", ("[]",)) for _ in range(1200)])
         chosen = Filter(state=State.READY)
         self.assertEqual([job.id for job in self.reports.jobs(chosen, limit=5)], ids[:-6:-1])
         self.assertEqual(self.reports.count(chosen), 1200)

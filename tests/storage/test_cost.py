@@ -8,7 +8,7 @@ import unittest
 from collections.abc import Callable
 
 from litequeue import Queue
-from litequeue.job import Claimed, Complete, NewJob, NewWorker, Turn, Want
+from litequeue.job import Claimed, Complete, NewJobs, NewWorker, Turn, Want
 from litequeue.storage.database import Database
 
 FRAME = 4096 + 24  # a page in the log, with its header
@@ -30,7 +30,7 @@ class TestCost(unittest.TestCase):
         self.addCleanup(self.queue.close)
         self.store = self.queue.desk.store
         payload = f"[[{'7' * 90}],{{}}]"
-        self.store.enqueue([NewJob("app:noop", "default", payload) for _ in range(JOBS_BEFORE)])
+        self.store.enqueue([NewJobs("app:noop", "default", (payload,) * JOBS_BEFORE)])
         self.worker = self.queue.desk.workers.sign_on(NewWorker("cost", os.getpid(), ("default",)))
 
     def test_an_enqueue_is_one_statement_in_its_transaction(self) -> None:

@@ -17,7 +17,7 @@ from unittest import mock
 
 from litequeue import errors
 from litequeue.clock import SystemClock
-from litequeue.job import Complete, NewJob, NewWorker, Start, State, Turn, Want
+from litequeue.job import Complete, NewJobs, NewWorker, Start, State, Turn, Want
 from litequeue.storage import checkpoint
 from litequeue.storage.database import MEMORY, Database
 from litequeue.storage.gate import Durability
@@ -29,7 +29,7 @@ from tests.storage.engines import look_into
 from tests.storage.files import JOB, PRELUDE, FileCase
 from tests.support import PATIENCE_SECONDS, Program, together
 
-BAD = NewJob("app:task", "default", "[]", ack="maybe")
+BAD = NewJobs("app:task", "default", ("[]",), ack="maybe")
 
 
 class TestTransaction(FileCase):
@@ -498,7 +498,7 @@ class TestLog(FileCase):
     def test_the_log_does_not_creep_over_large_commits(self) -> None:
         store, sizes = self.store(), []
         for _ in range(80):
-            store.enqueue([NewJob("app:task", "default", "x" * 4000)] * 250)
+            store.enqueue([NewJobs("app:task", "default", ("x" * 4000,))] * 250)
             sizes.append(self.log_size())
         self.assertLess(max(sizes), 40 << 20)
         self.assertLess(max(sizes[40:]), 1.2 * max(sizes[:40]))
@@ -589,7 +589,7 @@ class TestDurability(FileCase):
         self.addCleanup(database.close)
         store, workers = Store(database, SystemClock()), Workers(database, SystemClock())
         worker = workers.sign_on(NewWorker("w", 1))
-        store.enqueue([JOB, JOB, NewJob("app:task", "early", "[]", ack="early")])
+        store.enqueue([JOB, JOB, NewJobs("app:task", "early", ("[]",), ack="early")])
         with mock.patch.object(database, "write", wraps=database.write) as write:
             (first, second) = store.claim(worker, [Want("default", 1, 2)]).jobs
             store.start(Start(second.lease))

@@ -27,7 +27,7 @@ from litequeue.job import (
     Fail,
     Failure,
     Lease,
-    NewJob,
+    NewJobs,
     NewWorker,
     Note,
     Release,
@@ -100,7 +100,7 @@ class Row:
         return (-self.priority, self.run_at, self.id)
 
 
-SHARED = tuple(name for name in NewJob.__slots__ if name in Row.__dataclass_fields__)
+SHARED = tuple(name for name in NewJobs._fields if name in Row.__dataclass_fields__)
 COLUMNS = ", ".join(Row.__dataclass_fields__)
 
 
@@ -274,14 +274,17 @@ class StoreMachine(RuleBasedStateMachine):
         for handle in range(2):
             self.sign_on(handle)
 
-    @rule(handle=HANDLES, wishes=st.lists(WISHES, min_size=1, max_size=6))
-    def enqueue(self, handle: int, wishes: list[dict[str, Any]]) -> None:
+    @rule(handle=HANDLES, wishes=st.lists(WISHES, min_size=1, max_size=6), alike=st.integers(1, 3))
+    def enqueue(self, handle: int, wishes: list[dict[str, Any]], alike: int = 1) -> None:
         now = self.clock.now()
-        jobs = [
-            NewJob(payload="[]", **{name: later(now, name, value) for name, value in wish.items()})
+        batches = [
+            NewJobs(
+                payloads=["[]"] * alike, **{name: later(now, name, value) for name, value in wish.items()}
+            )
             for wish in wishes
         ]
-        ids = self.engines[handle].store.enqueue(jobs)
+        ids = self.engines[handle].store.enqueue(batches)
+        jobs = [batch for batch in batches for _ in range(alike)]
         assert ids == [self.model.last_id + 1 + place for place in range(len(jobs))]
         for id, job in zip(ids, jobs, strict=True):
             known = {name: getattr(job, name) for name in SHARED}

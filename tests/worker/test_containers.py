@@ -11,7 +11,7 @@ import unittest
 from pathlib import Path
 
 from litequeue import Queue, State
-from litequeue.job import NewJob
+from litequeue.job import NewJobs
 
 INSIDE = """
 import os, signal, sys
@@ -44,7 +44,7 @@ class TestContainers(unittest.TestCase):
         path = str(Path(folder.name, "jobs.db"))
         desk = Queue(path).desk
         self.addCleanup(desk.database.close)
-        desk.store.enqueue([NewJob("app:task", "default", "[[],{}]")])
+        desk.store.enqueue([NewJobs("app:task", "default", ("[[],{}]",))])
         with subprocess.Popen([*CONTAINED, path], stdout=subprocess.PIPE, text=True) as inside:
             assert inside.stdout is not None
             self.addCleanup(inside.kill)
