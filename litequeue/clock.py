@@ -7,6 +7,7 @@ import threading
 import time
 import uuid
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Protocol
 
@@ -64,6 +65,7 @@ async def pause(seconds: float) -> None:
     await asyncio.sleep(seconds)
 
 
+@cache
 def boot_id() -> str:
     """The kernel's id of this boot, or one made from the network card where there is none."""
     try:

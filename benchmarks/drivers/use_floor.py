@@ -29,7 +29,10 @@ def connect() -> sqlite3.Connection:
     """Return the one connection of this process."""
     path = directory() / "floor.db"
     connection = sqlite3.connect(path, timeout=60, isolation_level=None, check_same_thread=False)
+    connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # this and the rest as litequeue has them
     connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA secure_delete = OFF")
+    connection.execute(f"PRAGMA journal_size_limit = {16 << 20}")
     connection.execute(f"PRAGMA synchronous = {setting('durability', 'full')}")
     connection.executescript(SCHEMA)
     return connection

@@ -88,6 +88,9 @@ def run_group(
     for ticket in group:
         ticket.error = None
         try:
+            if ticket.is_single:  # if it fails, it undoes itself
+                ticket.result = _run(ticket, connection)
+                continue
             with savepoint(connection):
                 ticket.result = _run(ticket, connection)
         except Exception as error:

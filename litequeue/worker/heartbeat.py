@@ -19,7 +19,11 @@ from .outcome import Assignment
 log = logging.getLogger("litequeue")
 TICK = 0.25
 LOST = (FileReplaced, SchemaTooNew)  # the file is no longer ours to use, and will not be again
-_PRUNE_EVERY = 10 * SECOND
+_PRUNE_EVERY = SECOND // 2  # or what a fast worker ends would fill the disk, however short the retention
+_PRUNE_EVERY_WHEN_IDLE = 10 * SECOND
+_PRUNE_FOR = SECOND // 10
+_PRUNE_STEP, _LONGEST_PRUNE_STEP = 1_000, 8_000  # 2 to 20 ms of the write lock
+_BREATH = 0.004
 _CHECK_EVERY = 1 * SECOND
 
 
@@ -27,6 +31,7 @@ class Host(Protocol):
     """The loop, as far as its heartbeat knows it."""
 
     worker: int
+    settled: int
 
     def running(self) -> Iterable[Assignment]:
         """The assignments that have no outcome yet."""
@@ -42,7 +47,10 @@ class Host(Protocol):
 
 
 class Heartbeat:
-    """Beats every quarter of a second; the lease is renewed at a third of its length."""
+    """Beats every quarter of a second, or every half while nothing runs.
+
+    The lease is renewed at a third of its length.
+    """
 
     def __init__(self, desk: Desk, host: Host, lease: int) -> None:
         self._desk = desk
@@ -50,7 +58,8 @@ class Heartbeat:
         self._lease = lease
         self._stop = threading.Event()
         now = desk.clock.monotonic()
-        self._renewed, self._pruned, self._checked = now, now, now
+        self._renewed, self._checked = now, now
+        self._prune_at, self._prune_step, self._settled = now + _PRUNE_EVERY, _PRUNE_STEP, 0
         self._troubled = False
         self._thread = threading.Thread(target=self._beat_on, name="litequeue-heartbeat", daemon=True)
 
@@ -65,7 +74,7 @@ class Heartbeat:
         self._thread.join()
 
     def _beat_on(self) -> None:
-        while not self._desk.clock.wait(self._stop, TICK):
+        while not self._desk.clock.wait(self._stop, TICK if self._is_busy() else 2 * TICK):
             self._try(self.beat)
 
     def _try(self, work: Callable[[], None]) -> None:
@@ -121,10 +130,20 @@ class Heartbeat:
         if now - self._checked >= _CHECK_EVERY:
             self._checked = now
             self._check()
-        if now - self._pruned >= _PRUNE_EVERY:
-            self._pruned = now
-            while self._desk.store.prune() and not self._stop.is_set():
-                self._desk.clock.wait(self._stop, 0.01)  # lets the others write between two chunks
+        if now >= self._prune_at:
+            self._prune(now)
+
+    def _prune(self, now: int) -> None:
+        """Delete step by step for a part of a beat; with what is left the next goes on, in larger steps."""
+        end = now + _PRUNE_FOR
+        while self._desk.store.prune(self._prune_step):
+            # lets the others write between two steps
+            if self._desk.clock.wait(self._stop, _BREATH) or self._desk.clock.monotonic() >= end:
+                self._prune_step = min(2 * self._prune_step, _LONGEST_PRUNE_STEP)
+                return
+        self._prune_step = _PRUNE_STEP
+        is_busy, self._settled = self._host.settled != self._settled, self._host.settled
+        self._prune_at = now + (_PRUNE_EVERY if is_busy else _PRUNE_EVERY_WHEN_IDLE)
 
     def _check(self) -> None:
         self._desk.database.verify()

@@ -25,6 +25,7 @@ class Bell:
         self._sleeping = False
         self._rung = False
         self._closed = False
+        self.hinted = False  # whether the last sleep ended with word of a new job
 
     def ring(self) -> None:
         """Wake the sleeper, or let its next sleep end at once."""
@@ -43,7 +44,7 @@ class Bell:
         """Sleep until the bell rings or a hint comes, at most `seconds`; whether something did."""
         with self._lock:
             if self._rung:
-                self._rung = False
+                self._rung = self.hinted = False
                 return True
             self._sleeping = True
         ready = [key.fd for key, _ in self._selector.select(max(0.0, seconds))]
@@ -51,6 +52,7 @@ class Bell:
             self._sleeping, self._rung = False, False
             self._empty()
         hints = [pipe for pipe in ready if pipe != self._read]
+        self.hinted = bool(hints)
         for pipe in hints[:1]:
             self._listener.take(pipe)
         return bool(ready)

@@ -29,6 +29,7 @@ class Host:
 
     def __init__(self, worker: int) -> None:
         self.worker = worker
+        self.settled = 0
         self.assignments: list[Assignment] = []
         self.asked: list[tuple[int, int]] = []
         self.lost: list[int] = []
