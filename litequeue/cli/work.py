@@ -9,6 +9,7 @@ from typing import Any
 from ..clock import SECOND, duration
 from ..worker import Worker, WorkerOptions
 from ..worker import logs as worker_logs
+from ..worker.process import share_interpreter
 from .arguments import DONE, add_command, add_file
 from .files import making
 from .human import seconds
@@ -56,6 +57,7 @@ def run_worker(args: argparse.Namespace, terminal: Terminal) -> int:
         max_jobs=args.max_jobs,
         grace=duration(seconds(args.grace), "--grace"),
     )
+    share_interpreter()
     kind = "json" if args.log_json else "text"
     worker_logs.configure(kind)
     with making(args.file, terminal.clock, options.queues[0]) as queue:

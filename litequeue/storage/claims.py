@@ -25,15 +25,18 @@ UPDATE litequeue_job SET state = 'cancelled', reason = 'expired', finished_at = 
   ORDER BY expires_at LIMIT :limit)
 """
 IS_SIGNED_ON = "SELECT 1 FROM litequeue_worker WHERE id = ?"
-# All that a claim wants to know of a queue before it writes, for the price of one statement.
+# All that a claim wants to know of a queue before it writes, in one statement: each of them gives up the
+# interpreter, and has to wait for it behind whatever the tasks compute.
 LOOK = """
 SELECT EXISTS (SELECT 1 FROM litequeue_queue WHERE name = :queue AND paused_at IS NOT NULL),
        (SELECT min(run_at) FROM litequeue_job WHERE state = 'scheduled' AND queue = :queue),
-       EXISTS (SELECT 1 FROM litequeue_job WHERE state = 'ready' AND queue = :queue AND parked = 0)
+       EXISTS (SELECT 1 FROM litequeue_job WHERE state = 'ready' AND queue = :queue AND parked = 0),
+       (SELECT min(expires_at) FROM litequeue_job INDEXED BY litequeue_expiring
+        WHERE expires_at IS NOT NULL AND state IN ('scheduled', 'blocked', 'ready'))
 """
 CANDIDATES = """
-SELECT id, task, payload, codec, priority, attempt, failures, crashes, run_at, ack, max_crashes, meta,
-       options, expires_at
+SELECT id, task, payload, codec, priority, failures, crashes, run_at, ack, max_crashes, meta, options,
+       attempt, expires_at
 FROM litequeue_job WHERE state = 'ready' AND parked = 0 AND queue = ?
 ORDER BY priority DESC, run_at, id LIMIT ?
 """
@@ -76,16 +79,21 @@ def claim(connection: Connection, worker: int, wants: Iterable[Want], now: int) 
     """Give a worker what it wants, queue by queue in the order of its wants."""
     jobs: list[Claimed] = []
     met = _Met()
-    if _is_past(connection.execute(NEXT_EXPIRY).fetchone()[0], now):
-        connection.execute(EXPIRE, {"now": now, "limit": CHUNK})
     for want in wants:
-        is_paused, due, is_ready = connection.execute(LOOK, {"queue": want.queue}).fetchone()
+        is_paused, due, is_ready, expiry = _look(connection, want.queue)
+        if _is_past(expiry, now):
+            connection.execute(EXPIRE, {"now": now, "limit": CHUNK})
+            is_paused, due, is_ready, _ = _look(connection, want.queue)
         if _is_past(due, now):
             is_ready = promote(connection, want.queue, now)
         left = _left(want, jobs)
         if left.limit + left.slots > 0 and left.total != 0 and not is_paused and (is_ready or want.revive):
             jobs += _claim_from(connection, worker, left, now, met)
     return Claim(tuple(jobs), frozenset(met.unknown), met.parked)
+
+
+def _look(connection: Connection, queue: str) -> Row:
+    return tuple(connection.execute(LOOK, {"queue": queue}).fetchone())
 
 
 def is_signed_on(connection: Connection, worker: int) -> bool:
@@ -100,11 +108,9 @@ def promote(connection: Connection, queue: str, now: int) -> int:
 
 def is_work_waiting(connection: Connection, queues: Iterable[str], now: int) -> bool:
     """Whether a claim would find something; reads only, so it may be asked often."""
-    if _is_past(connection.execute(NEXT_EXPIRY).fetchone()[0], now):
-        return True
     for queue in queues:
-        is_paused, due, is_ready = connection.execute(LOOK, {"queue": queue}).fetchone()
-        if not is_paused and (is_ready or _is_past(due, now)):
+        is_paused, due, is_ready, expiry = _look(connection, queue)
+        if _is_past(expiry, now) or (not is_paused and (is_ready or _is_past(due, now))):
             return True
     return False
 
@@ -195,7 +201,7 @@ def _choose(rows: list[Row], want: Want) -> list[tuple[Row, bool]]:
             continue
         # A slow job neither waits in a worker nor do others wait behind it; nor one that took a worker down,
         # for they would be blamed with it.
-        alone = alone or row[7] > 0 or (want.quick is not None and row[1] not in want.quick)
+        alone = alone or row[6] > 0 or (want.quick is not None and row[1] not in want.quick)
         if threads < (want.start if alone else want.limit):
             chosen.append((row, threads < want.start))
             threads += 1
@@ -211,12 +217,10 @@ def _may_run(task: str, want: Want) -> bool:
 
 
 def _claimed(connection: Connection, queue: str, row: Row, *, started: bool) -> Claimed:
-    id, task, payload, codec, priority, attempt, failures, crashes, run_at, *rest = row
+    payload = row[2]
     if payload is None:
         # A large body is read by itself: RETURNING would copy it through a temporary table.
-        found = connection.execute(PAYLOAD, (id,)).fetchone()
+        found = connection.execute(PAYLOAD, (row[0],)).fetchone()
         payload = found[0] if found else ""
-    lease = Lease(id, attempt + 1)
-    return Claimed(
-        lease, task, queue, payload, codec, priority, failures, crashes, run_at, started, *rest[:4]
-    )
+    lease = Lease(row[0], row[12] + 1)
+    return Claimed._make((lease, row[1], queue, payload, *row[3:8], started, *row[8:12]))

@@ -35,6 +35,7 @@ class Execution:
         self._limits = limits
         self._max_payload = max_payload
         self._rng = rng or random.Random()
+        self._process = os.getpid()
         self._policies: dict[Task[..., Any], Policy] = {}  # of tasks whose jobs say nothing of their own
 
     # --- before ------------------------------------------------------------------------------------
@@ -65,7 +66,7 @@ class Execution:
 
     def run(self, assignment: Assignment) -> Outcome:
         """Run a plain function in this thread."""
-        began, process = self._clock.monotonic(), os.getpid()
+        began = self._clock.monotonic()
         try:
             with self._limits.watched(assignment), assignment.running.entered():
                 value = assignment.task.function(*assignment.args, **assignment.kwargs)
@@ -73,7 +74,7 @@ class Execution:
         except BaseException as error:  # the boundary of the job: whatever a task raises is its own affair
             settlement = self.failed(assignment, error)
         finally:
-            _end_forked_child(process)
+            _end_forked_child(self._process)
             if assignment.transaction is not None:
                 assignment.transaction.leave()
         return Outcome(assignment, settlement, self._clock.monotonic() - began)
@@ -183,7 +184,9 @@ def policy_of(claimed: Claimed, task: Task[..., Any]) -> Policy:
 def arguments_of(claimed: Claimed, task: Task[..., Any]) -> tuple[list[Any], dict[str, Any]]:
     """The arguments of the call. Raises `EncodingError` when they can not be read back."""
     decoded = reader(codec_of(task), claimed.codec).decode(claimed.payload, task.types)
-    if not (isinstance(decoded, list) and [type(part) for part in decoded] == [list, dict]):
+    if type(decoded) is not list or len(decoded) != 2 or type(decoded[0]) is not list:
+        decoded = None
+    if decoded is None or type(decoded[1]) is not dict:
         raise EncodingError(f"the payload of job {claimed.lease.job} is not [arguments, keyword arguments]")
     return decoded[0], decoded[1]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
@@ -56,6 +57,9 @@ class Hands:
         self.plain: Counter[str] = Counter()
         self.threads_used = 0
         self.slots_used = 0
+        # Tiny jobs are run by one thread, for more would only wait for the interpreter; and the loop hears of
+        # them when the line is empty, for it would, too.
+        self.is_tiny = False
 
     # --- for the loop ------------------------------------------------------------------------------
 
@@ -86,9 +90,13 @@ class Hands:
         self.plain.update(assignment.claimed.task for assignment in plain)
         self.slots_used += len(coroutines)
         if plain:
-            self._slots.put(plain)
+            self._slots.put(plain, 1 if self.is_tiny else sys.maxsize)
         if coroutines:
             self._coroutines.put(coroutines)
+
+    def hurry(self) -> None:
+        """Let all threads see to the line: it may hold more than tiny jobs."""
+        self._slots.wake()
 
     def ended(self) -> list[Outcome]:
         """What has ended since the last call."""
@@ -188,7 +196,8 @@ class Hands:
             return
         note = outcome.note or outcome.assignment.mailbox.take(outcome.assignment.claimed)
         self._outcomes.append(outcome._replace(note=note) if note is not None else outcome)
-        self._ring()
+        if not (self.is_tiny and self._slots.waiting):
+            self._ring()
 
     def _through_transaction(self, outcome: Outcome) -> Outcome:
         """Settle here and now what the task wrote through its transaction.

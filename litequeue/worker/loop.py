@@ -29,7 +29,8 @@ from .wake import Bell
 
 log = logging.getLogger("litequeue")
 POLL = 0.5
-GATHER = SECOND // 1000
+TINY = GATHER = SECOND // 1000
+LONGEST_GATHER = SECOND // 200
 _RETRY_PAUSE = 0.5
 _LOOK_EVERY = 1 * SECOND
 
@@ -63,6 +64,7 @@ class Loop:
         self._is_troubled = False
         self._is_hinted = False
         self._gather_until = 0
+        self._is_streaming = False
         self._is_line_stuck = False
         self._looked_around: int | None = None
         self._signing_on = threading.Lock()
@@ -166,10 +168,15 @@ class Loop:
             self._write(turn, outcomes)
 
     def _gather(self) -> None:
-        """Let a stream of tiny jobs gather between turns: they share a commit, and others get to write."""
-        left = self._gather_until - self._desk.clock.monotonic()
-        if left > 0 and not self._stopping.is_set():
-            self._desk.clock.sleep(left / SECOND)
+        """Let tiny jobs gather between turns: they share a commit, and others get to write."""
+        left = (self._gather_until - self._desk.clock.monotonic()) / SECOND
+        if left <= 0 or self._stopping.is_set():
+            return
+        if self._is_streaming:
+            self._desk.clock.sleep(left)
+        elif self._hands.waiting:
+            self._bell.wait(left)  # it rings when the line is empty
+            self._hands.hurry()
 
     def _ended(self) -> list[Outcome]:
         outcomes = self._hands.ended()
@@ -267,8 +274,7 @@ class Loop:
     def _after(self, outcomes: list[Outcome], turn: Turn, progress: Progress) -> None:
         self._is_troubled = False
         self._unmarked = ()
-        if self._is_streaming(outcomes, turn, progress):
-            self._gather_until = self._desk.clock.monotonic() + GATHER
+        self._plan_gathering(outcomes, turn, progress)
         for outcome, accepted in zip(outcomes, progress.accepted, strict=False):
             self._forget(outcome, accepted=accepted)
         for settlement in turn.settlements[len(outcomes) :]:
@@ -284,10 +290,15 @@ class Loop:
         self._claimed += len(claim.jobs)
         self._hands.put([one for one in map(self._assign, claim.jobs) if one is not None])
 
-    def _is_streaming(self, outcomes: list[Outcome], turn: Turn, progress: Progress) -> bool:
-        """Whether tiny jobs are run as they come, with no backlog to make a turn large by itself."""
-        is_dry = not turn.wants or len(progress.claim.jobs) < turn.wants[0].limit
-        return is_dry and bool(outcomes) and all(outcome.duration < GATHER for outcome in outcomes)
+    def _plan_gathering(self, outcomes: list[Outcome], turn: Turn, progress: Progress) -> None:
+        """After tiny jobs, wait until the line of them is done; or a moment, if they run as they come."""
+        times = sorted(outcome.duration for outcome in outcomes)
+        is_tiny = bool(times) and times[len(times) // 2] < TINY  # some only waited for the interpreter
+        self._is_streaming = not turn.wants or len(progress.claim.jobs) < turn.wants[0].limit
+        self._hands.is_tiny = is_tiny
+        if is_tiny:
+            longest = GATHER if self._is_streaming else LONGEST_GATHER
+            self._gather_until = self._desk.clock.monotonic() + longest
 
     def _forget(self, outcome: Outcome, *, accepted: bool) -> None:
         self._hands.drop(outcome.assignment.lease)

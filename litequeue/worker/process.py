@@ -25,6 +25,7 @@ def serve(pipe: Pipe, setting: dict[str, Any]) -> None:
     """Run one worker as the supervisor wants it; raises what ended it early."""
     queue = Queue(setting["path"], setting["name"], durability=setting["durability"])
     options = WorkerOptions.from_json(setting["options"])
+    share_interpreter()
     loop = Loop(queue.desk, resolver(queue, setting), options, setting["lease"], setting["max_payload"])
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: loop.stop_from_signal())
@@ -32,6 +33,15 @@ def serve(pipe: Pipe, setting: dict[str, Any]) -> None:
     _tell(pipe, READY)
     loop.run()
     _tell(pipe, RECYCLE if loop.recycle else DONE)
+
+
+def share_interpreter() -> None:
+    """Let a task that computes hand over the interpreter after 1 ms, not after Python's usual 5.
+
+    A turn of the loop gives it up with every statement, and holds the file's write lock until it is through:
+    beside such a task that took 50 ms. For processes of our own only; in yours, it is yours to choose.
+    """
+    sys.setswitchinterval(0.001)
 
 
 def resolver(queue: Queue, setting: dict[str, Any]) -> Resolver:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -37,14 +38,19 @@ class Slots:
         """How many threads are stuck in a task that does not end."""
         return len(self._stuck)
 
-    def put(self, assignments: list[Assignment]) -> None:
-        """Append to the line; threads are started as they are first needed."""
+    def put(self, assignments: list[Assignment], hands: int = sys.maxsize) -> None:
+        """Append to the line, and wake so many threads; they are started as they are first needed."""
         now = self._clock.monotonic()
         with self._condition:
             self._line.extend((assignment, now) for assignment in assignments)
             while self._started < self.number and self._idle < len(self._line):
                 self._start()
-            self._condition.notify(len(assignments))
+            self._condition.notify(min(hands, len(assignments)))
+
+    def wake(self) -> None:
+        """Let every thread look at the line."""
+        with self._condition:
+            self._condition.notify_all()
 
     def take_back(self, waited: int) -> list[Assignment]:
         """Take out of the line what has waited there for longer than `waited` microseconds."""
