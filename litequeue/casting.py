@@ -10,7 +10,7 @@ from .codec import byte_size, call_writer
 from .errors import InvalidOption, PayloadTooLarge
 from .job import NewJobs
 from .mold import Mold, make_mold
-from .options import NO_OPTIONS
+from .options import NO_OPTIONS, Options
 from .tasks import Call, Task, make_task
 
 if TYPE_CHECKING:
@@ -34,14 +34,17 @@ class Caster:
 
     def cast_all(self, calls: Iterable[Call[Any]], now: int) -> tuple[list[NewJobs], Connection | None]:
         """The jobs to store, in batches of those that follow each other and are alike."""
-        molds: dict[tuple[int, int], Mold] = {}
+        # By identity, and kept with what has it: calls may be made one by one, and their ids be used again.
+        molds: dict[tuple[int, int], tuple[Mold, Task[..., Any], Options]] = {}
         batches: list[tuple[Mold, list[Payload]]] = []
         task = options = None
         for call in calls:
             if call.task is not task or call.options is not options:
                 task, options = call.task, call.options
-                mold = molds.get((id(task), id(options))) or self._mold(call)
-                molds[id(task), id(options)] = mold
+                key = (id(task), id(options))
+                if key not in molds:
+                    molds[key] = self._mold(call), task, options
+                mold = molds[key][0]
                 payloads: list[Payload] = []
                 batches.append((mold, payloads))
             payloads.append(self._payload(call))

@@ -108,7 +108,7 @@ def _storable(text: str) -> str:
 
 
 def _read_plain(data: str | bytes) -> Any:
-    if isinstance(data, str):
+    if isinstance(data, str) and not data[:1].isspace():
         value, end = _DECODER.raw_decode(data)  # `json.loads` takes twice as long to find the same
         if end == len(data):
             return value

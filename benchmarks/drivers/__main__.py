@@ -11,7 +11,7 @@ from typing import Any
 
 from .shared import STAMP, directory, setting
 
-WARM_UP = 1_000
+WARM_UP = 20
 CHUNK = 1_000
 AHEAD = 20_000
 START_SECONDS = 120.0

@@ -20,6 +20,10 @@ _COMMITS = 256
 _MOST_COMMITS = 2048
 _COMMITS_BETWEEN_LOOKS = 16
 _ALARMING = 64 << 20
+_COMMITS_BEFORE_ROOM = 64  # a short script is spared it
+_FRAME = 4096 + 24  # a page, with its header
+_ROOM = "INSERT INTO litequeue_blob (job, kind, body) VALUES (-1, 'payload', zeroblob(?))"
+_CACHE = 2 << 20  # what SQLite keeps in memory before a transaction spills into the log
 
 
 def carries_reset_fault(version: tuple[int, ...] = sqlite3.sqlite_version_info) -> bool:
@@ -30,11 +34,17 @@ def carries_reset_fault(version: tuple[int, ...] = sqlite3.sqlite_version_info) 
 class LogKeeper:
     """Counts the commits of one process, and checkpoints when there were many or the log has grown.
 
-    `connect` gives a new connection, `begin` opens a write transaction on one.
+    `connect` gives a new connection, `begin` opens a write transaction on one; `is_synced` says whether every
+    commit is synced.
     """
 
     def __init__(
-        self, path: str, connect: Callable[[], Connection], begin: Callable[[Connection], None]
+        self,
+        path: str,
+        connect: Callable[[], Connection],
+        begin: Callable[[Connection], None],
+        *,
+        is_synced: bool,
     ) -> None:
         self._path = path
         self._connect = connect
@@ -42,6 +52,7 @@ class LogKeeper:
         self._copier: Connection | None = None
         self._commits = 0
         self._due = _COMMITS
+        self._is_laid_out = not is_synced
         self._size = 0  # of the log when it was last copied, or since cut down
         self._warned = _ALARMING // 2
 
@@ -53,10 +64,14 @@ class LogKeeper:
                 self._look(writer)
             except (OSError, sqlite3.Error) as error:
                 # What was committed is safe in the log; only its copying has to wait.
-                log.warning("%s: the write-ahead log could not be checkpointed: %s", self._path, error)
+                log.warning("%s: the write-ahead log could not be tended: %s", self._path, error)
 
     def _look(self, writer: Connection) -> None:
         size = os.stat(f"{self._path}-wal").st_size
+        if not self._is_laid_out and self._commits >= _COMMITS_BEFORE_ROOM:
+            self._is_laid_out = True
+            if size < _FRAMES * _FRAME:
+                self._lay_out(writer)
         self._size = min(self._size, size)
         if self._commits >= self._due or size > self._size + _GROWTH:
             frames = self._checkpoint(writer)
@@ -65,6 +80,19 @@ class LogKeeper:
             self._due = max(_COMMITS_BETWEEN_LOOKS, min(_MOST_COMMITS, due))
             self._commits, self._size = 0, size
             self._warn_of_growth(size)
+
+    def _lay_out(self, writer: Connection) -> None:
+        """Make the log at once as long as it will get, and in one piece.
+
+        A synced commit that lengthens the file takes 0.18 ms, one that writes within it 0.11 ms. What a
+        transaction spills goes to the log, and is left there as room when it is rolled back.
+        """
+        try:
+            self._begin(writer)
+            writer.execute(_ROOM, (_FRAMES * _FRAME + _CACHE,))
+        finally:
+            if writer.in_transaction:
+                writer.execute("ROLLBACK")
 
     def _checkpoint(self, writer: Connection) -> int:
         """Copy the log while we hold the write lock, where no writer can reset it; its length in pages.

@@ -245,7 +245,8 @@ class Database:
             self._side = open_side_file(f"{self.path}-lock", read_only=self.read_only)
             self._patience = Patience(self._side, self.durability)
             if carries_reset_fault():
-                self._keeper = LogKeeper(self.path, self._connect, self._patience.begin)
+                is_synced = self.durability is Durability.FULL
+                self._keeper = LogKeeper(self.path, self._connect, self._patience.begin, is_synced=is_synced)
 
     def _writer(self, durability: Durability) -> Connection:
         """The writing connection for this durability; only the leader of the gate uses it."""
@@ -322,7 +323,7 @@ class Database:
         group = [leader, *leader.group]
         connection = None
         try:
-            connection = self._writer(_strictest(group))
+            connection = self._writer(_strictest(group) if leader.group else leader.durability)
             if leader.is_single and not leader.group:
                 self._patience.first(connection, partial(run_group, connection, group, self._ours))
                 leader.settled = True
@@ -395,6 +396,4 @@ class Database:
 
 
 def _strictest(group: Sequence[Ticket]) -> Durability:
-    if len(group) == 1:
-        return group[0].durability
     return Durability.FULL if any(t.durability is Durability.FULL for t in group) else Durability.NORMAL

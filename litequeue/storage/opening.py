@@ -77,10 +77,10 @@ def identity_of(path: str) -> tuple[int, int]:
 def require_identity(path: str, identity: tuple[int, int]) -> None:
     """Raise `FileReplaced` when the path does not name the file of this identity."""
     try:
-        found = identity_of(path)
+        found = os.stat(path)
     except FileNotFoundError:
         found = None
-    if found != identity:
+    if found is None or (found.st_dev, found.st_ino) != identity:
         raise errors.FileReplaced(
             f"{path}: the file was removed or replaced while it was open; what is written now would be lost. "
             "Close this queue and open it again"

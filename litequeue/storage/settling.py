@@ -18,18 +18,18 @@ DEFAULT_MAX_CRASHES = 3
 COMPLETE = """
 UPDATE litequeue_job
 SET state = iif(cancelling, 'cancelled', 'completed'), reason = iif(cancelling, 'cancelled', NULL),
-    finished_at = ?1, worker = NULL, cancelling = 0, message = NULL, result = ?4, result_codec = ?5,
-    started_at = coalesce(started_at, ?1)
-WHERE id = ?2 AND attempt = ?3 AND state = 'running'
+    finished_at = ?, worker = NULL, cancelling = 0, message = NULL, result = ?, result_codec = ?,
+    started_at = coalesce(started_at, ?)
+WHERE id = ? AND attempt = ? AND state = 'running'
 """
 # The same for many at once that returned nothing, as most do, in half the time; lost ones are told apart.
 # NOT INDEXED leaves the id as the only way: after ANALYZE, SQLite might walk through all that run instead.
 COMPLETE_ALL = """
 UPDATE litequeue_job NOT INDEXED
 SET state = iif(cancelling, 'cancelled', 'completed'), reason = iif(cancelling, 'cancelled', NULL),
-    finished_at = ?1, worker = NULL, cancelling = 0, message = NULL, result = NULL, result_codec = NULL,
-    started_at = coalesce(started_at, ?1)
-WHERE id IN (SELECT value FROM json_each(?2)) AND attempt = ?3 AND state = 'running'
+    finished_at = ?, worker = NULL, cancelling = 0, message = NULL, result = NULL, result_codec = NULL,
+    started_at = coalesce(started_at, ?)
+WHERE id IN (SELECT value FROM json_each(?)) AND attempt = ? AND state = 'running'
 RETURNING id
 """
 RETRY_LATER = """
@@ -104,7 +104,7 @@ def settle_all(connection: Connection, settlements: Sequence[Settlement], now: i
     done = {
         (id, attempt)
         for attempt, ids in empty.items()
-        for (id,) in connection.execute(COMPLETE_ALL, (now, json.dumps(ids), attempt)).fetchall()
+        for (id,) in connection.execute(COMPLETE_ALL, (now, now, json.dumps(ids), attempt)).fetchall()
     }
     return tuple(_is_done(connection, one, now, done) for one in settlements)
 
@@ -188,7 +188,7 @@ def note(connection: Connection, written: Note, now: int) -> bool:
 def _complete(connection: Connection, settlement: Complete, now: int) -> bool:
     body, lease = settlement.result, settlement.lease
     large = body is not None and len(body) > INLINE_LIMIT
-    row = (now, *lease, None if large else body, settlement.codec)
+    row = (now, None if large else body, settlement.codec, now, *lease)
     if connection.execute(COMPLETE, row).rowcount != 1:
         return False
     if large:

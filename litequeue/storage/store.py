@@ -91,12 +91,11 @@ class Store:
         With a connection they are written inside its transaction, and are there when that commits. Raises
         `QueueFull` when more than `bound` jobs would wait in a queue; 0 is no bound.
         """
-        now = self.clock.now()
 
         def operation(connection: Connection) -> list[int]:
             if bound:
                 limits.require_room(connection, jobs, bound)
-            return enqueuing.insert(connection, jobs, now)
+            return enqueuing.insert(connection, jobs, self.clock.now())
 
         if connection is not None:
             return self.database.write_on(connection, operation)
@@ -236,7 +235,7 @@ class Store:
         return self._change_all(chosen, _delete, told)
 
     def prune(self, limit: int = claims.CHUNK) -> int:
-        """Delete final jobs whose retention is over, at most `limit` per queue and state; how many."""
+        """Delete final jobs whose retention is over, at most `limit`; how many."""
         now = self.clock.now()
         if not self.database.read(lambda c: _is_prunable(c, now)):
             return 0
@@ -322,7 +321,7 @@ def _prune(connection: Connection, now: int, limit: int) -> int:
     gone, queue = 0, ""
     while (queue := connection.execute(NEXT_QUEUE, (queue,)).fetchone()[0]) is not None:
         for state in _FINAL:
-            gone += connection.execute(PRUNE, (queue, state, now, limit)).rowcount
+            gone += connection.execute(PRUNE, (queue, state, now, limit - gone)).rowcount
     return gone
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import sys
 import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
@@ -69,6 +68,11 @@ class Hands:
         return self._slots.waiting
 
     @property
+    def has_ended(self) -> bool:
+        """Whether something has ended unseen."""
+        return bool(self._outcomes)
+
+    @property
     def is_idle(self) -> bool:
         """Whether nothing runs, waits, or has ended unseen."""
         return not (self.running or self._outcomes)
@@ -90,7 +94,7 @@ class Hands:
         self.plain.update(assignment.claimed.task for assignment in plain)
         self.slots_used += len(coroutines)
         if plain:
-            self._slots.put(plain, 1 if self.is_tiny else sys.maxsize)
+            self._slots.put(plain, 1 if self.is_tiny else len(plain))
         if coroutines:
             self._coroutines.put(coroutines)
 
@@ -108,7 +112,8 @@ class Hands:
 
     def begun(self) -> tuple[Start, ...]:
         """Marks for jobs that left the line and run now; what began and ended meanwhile needs none."""
-        begun = [one.lease for one in list(self._on_threads.values()) if not one.claimed.started]
+        running = list(self._on_threads.values())
+        begun = [one.lease for one in running if not one.claimed.started and not _marks_itself(one)]
         new = [lease for lease in begun if lease in self.running and lease not in self._marked]
         self._marked.update(new)
         return tuple(Start(lease) for lease in new)
@@ -179,7 +184,7 @@ class Hands:
     def _begin(self, assignment: Assignment) -> bool:
         """Note the start; False when the job is not ours any more."""
         policy, claimed = assignment.policy, assignment.claimed
-        if not policy.early and policy.max_crashes == claimed.max_crashes:
+        if not _marks_itself(assignment):
             return True
         try:
             ack = "early" if policy.early else None
@@ -196,7 +201,7 @@ class Hands:
             return
         note = outcome.note or outcome.assignment.mailbox.take(outcome.assignment.claimed)
         self._outcomes.append(outcome._replace(note=note) if note is not None else outcome)
-        if not (self.is_tiny and self._slots.waiting):
+        if outcome.assignment.is_coroutine or not (self.is_tiny and self._slots.waiting):
             self._ring()
 
     def _through_transaction(self, outcome: Outcome) -> Outcome:
@@ -244,6 +249,12 @@ class Hands:
             assignment.transaction.abort()
         if self._slots.stuck >= max(2, self._options.threads):
             self._report_stuck()
+
+
+def _marks_itself(assignment: Assignment) -> bool:
+    """Whether its start must be in the file before the task runs, with what its row does not say yet."""
+    policy = assignment.policy
+    return policy.early or policy.max_crashes != assignment.claimed.max_crashes
 
 
 def _names(assignment: Assignment) -> tuple[int, str]:

@@ -28,7 +28,7 @@ from .settings import WorkerOptions
 from .wake import Bell
 
 log = logging.getLogger("litequeue")
-POLL = 0.5
+POLL = 0.25
 TINY = GATHER = SECOND // 1000
 LONGEST_GATHER = SECOND // 200
 _RETRY_PAUSE = 0.5
@@ -170,12 +170,12 @@ class Loop:
     def _gather(self) -> None:
         """Let tiny jobs gather between turns: they share a commit, and others get to write."""
         left = (self._gather_until - self._desk.clock.monotonic()) / SECOND
-        if left <= 0 or self._stopping.is_set():
-            return
-        if self._is_streaming:
-            self._desk.clock.sleep(left)
-        elif self._hands.waiting:
-            self._bell.wait(left)  # it rings when the line is empty
+        if left > 0 and not self._stopping.is_set():
+            if self._is_streaming:
+                self._desk.clock.sleep(left)
+            elif self._hands.waiting:
+                self._bell.wait(left)  # it rings when the line is empty
+        if self._hands.waiting:
             self._hands.hurry()
 
     def _ended(self) -> list[Outcome]:
@@ -303,7 +303,7 @@ class Loop:
     def _forget(self, outcome: Outcome, *, accepted: bool) -> None:
         self._hands.drop(outcome.assignment.lease)
         self._is_line_stuck = False
-        self._pace.add(outcome.assignment.task.name, outcome.duration)
+        self._pace.add(outcome.assignment.claimed.task, outcome.duration)
         self.settled += 1
         logs.settled(outcome, accepted=accepted)
 
@@ -344,6 +344,8 @@ class Loop:
             due = self._desk.store.next_due(self._options.queues)
             if due is not None:
                 seconds = min(seconds, max(0.001, (due - self._desk.clock.now()) / SECOND))
+        if self._hands.has_ended:  # unheard of, when the last of a line of tiny jobs is none
+            seconds = min(seconds, LONGEST_GATHER / SECOND)
         self._bell.wait(seconds)
         self._is_hinted = self._bell.hinted
         self._fruitless = self._is_dry = False

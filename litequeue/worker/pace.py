@@ -13,10 +13,12 @@ class Pace:
 
     def __init__(self) -> None:
         self._averages: dict[str, float] = {}
+        self._runs = 0
         self.quick: frozenset[str] = frozenset()
 
     def add(self, task: str, duration: int) -> None:
         """Take one run time into account; a slow one counts in full at once."""
+        self._runs += 1
         average = self._averages.get(task)
         if average is None or duration > QUICK:
             average = float(duration)
@@ -31,4 +33,5 @@ class Pace:
         if not self.quick or threads <= 0:
             return 0
         slowest = max(self._averages[task] for task in self.quick)
-        return min(_MOST, int(threads * HORIZON / max(slowest, 1.0)))
+        # It grows with what was run so far: a job that kills its worker takes few others along the next time.
+        return min(_MOST, 2 * self._runs, int(threads * HORIZON / max(slowest, 1.0)))

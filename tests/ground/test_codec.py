@@ -263,6 +263,32 @@ class TestRefusals(unittest.TestCase):
                 JSON.knowing(kind)  # type: ignore[arg-type]
 
 
+class TestCalls(unittest.TestCase):
+    """The short way for the arguments of a call gives what the long one gives."""
+
+    def test_it_writes_what_encode_writes(self) -> None:
+        for args, kwargs in (
+            ((), {}),
+            ((1, "é", None, True), {}),
+            ((1.5, [1, {"a": 2}]), {"b": (1, 2)}),
+            (((1, 2), {3}), {}),
+            (({"$tag": 1},), {}),
+        ):
+            with self.subTest(args=args, kwargs=kwargs):
+                short = JSON.encode_call(args, kwargs, {})
+                self.assertEqual(short, JSON.encode([list(args), kwargs]))
+                self.assertEqual(JSON.decode(short), [list(args), kwargs])
+
+    def test_it_refuses_what_encode_refuses(self) -> None:
+        for value in (object(), "\ud800", 10**5000):
+            with self.subTest(type(value)), self.assertRaises(EncodingError):
+                JSON.encode_call((value,), {}, {})
+
+    def test_what_plain_sql_wrote_may_be_laid_out_for_people(self) -> None:
+        for text in ("[[1],{}]", "\n  [[1], {}]", "[[1],{}] \n", "[ [1],\n{}]", b" [[1],{}]"):
+            self.assertEqual(JSON.decode(text), [[1], {}])
+
+
 class TestReader(unittest.TestCase):
     """The codec's name is stored with each value, and decides who reads it."""
 

@@ -76,6 +76,30 @@ class Enqueue(ContractCase):
         self.assertEqual(ids, sorted(ids))
         self.assertEqual([self.reports.payload(id)[0] for id in ids], [f"[[{n}],{{}}]" for n in range(50)])
 
+    def test_a_batch_of_any_size_is_stored_in_order(self) -> None:
+        """However it is cut into statements, and wherever a payload is too large for its row."""
+        for size in (1, 2, 15, 16, 17, 255, 256, 257, 600):
+            payloads = [f"[[{n}],{{}}]" if n % 7 else f"[[{'1' * 5000}{n}],{{}}]" for n in range(size)]
+            ids = self.store.enqueue([NewJobs("app:task", "default", payloads)])
+            self.assertEqual(ids, list(range(ids[0], ids[0] + size)))
+            self.assertEqual([self.reports.payload(id)[0] for id in ids], payloads)
+
+    def test_batches_that_differ_keep_what_is_theirs(self) -> None:
+        due = self.in_seconds(9)
+        ids = self.store.enqueue(
+            [
+                NewJobs("app:one", "default", ["[1]", "[2]"], priority=3),
+                NewJobs("app:two", "mail", ["[3]"], run_at=due),
+                NewJobs("app:one", "default", ["[4]"], tags='["a"]'),
+            ]
+        )
+        found = [self.job(id) for id in ids]
+        self.assertEqual([job.task for job in found], ["app:one", "app:one", "app:two", "app:one"])
+        self.assertEqual([job.priority for job in found], [3, 3, 0, 0])
+        self.assertEqual([job.state for job in found], ["ready", "ready", "scheduled", "ready"])
+        self.assertEqual([self.reports.payload(id)[0] for id in ids], ["[1]", "[2]", "[3]", "[4]"])
+        self.assertEqual((found[2].run_at, found[3].tags), (due, '["a"]'))
+
     def test_many_are_stored_all_or_none(self) -> None:
         good = NewJobs("app:task", "default", ("[]",))
         with self.assertRaises(LiteQueueError):
@@ -476,6 +500,31 @@ class Complete(ContractCase):
         first, second, third = (job.lease for job in self.claim(3))
         self.complete(second)
         self.assertEqual(self.settle(*map(records.Complete, (first, second, third))), (True, False, True))
+
+    def test_many_at_once_may_differ_in_everything(self) -> None:
+        ids = [self.enqueue() for _ in range(5)]
+        self.store.settle(records.Release(self.claim_one()))
+        plain, again, valued, failed, stopped = (job.lease for job in self.claim(5))
+        self.assertEqual((plain.attempt, again.attempt), (2, 1))
+        self.store.cancel(stopped.job)
+        settled = self.settle(
+            records.Complete(plain),
+            records.Fail(failed, ERROR),
+            records.Complete(valued, "7", "json"),
+            records.Complete(stopped),
+            records.Complete(again),
+        )
+        self.assertEqual(settled, (True,) * 5)
+        states = {id: self.job(id).state for id in ids}
+        self.assertEqual(states[failed.job], State.FAILED)
+        self.assertEqual(states[stopped.job], State.CANCELLED)
+        self.assertEqual([states[lease.job] for lease in (plain, again, valued)], [State.COMPLETED] * 3)
+        self.assertEqual(self.reports.result(valued.job).body, "7")
+
+    def test_a_lease_that_is_named_twice_is_settled_once(self) -> None:
+        self.enqueue()
+        lease = self.claim_one()
+        self.assertEqual(self.settle(*[records.Complete(lease)] * 2), (True, False))
 
 
 class Fail(ContractCase):

@@ -32,6 +32,7 @@ ALLOWED = {
     "reports.NEXT_QUEUE": "looks at five names, one from each index",
     "reports.OLDEST_READY": "looks at two instants, one from each index",
     "reports.AHEAD": "counts what its two searches found, 10,001 at the most",
+    "enqueuing.ENQUEUE": "goes through the rows that it is given",
     "limits.WAITING": "its subqueries, each cut off at the bound",
 }
 SLOW = re.compile(r"SCAN (?!(\d+ )?CONSTANT ROW)|USE TEMP B-TREE")

@@ -224,6 +224,20 @@ class TestTransactionsInMemory(TestTransactions):
     path_of_queue = ":memory:"
 
 
+class TestManyAtOnce(InMemoryAndOnFile):
+    def test_calls_that_are_made_one_by_one_keep_their_own_options(self) -> None:
+        """What a call named may be gone, and its place in memory taken, when the next one comes."""
+        add, numbers = self.add, range(200)
+        for calls in (
+            (add.call(number).using(priority=number, tags=f"t{number}") for number in numbers),
+            (add.using(priority=number, tags=f"t{number}").call(number) for number in numbers),
+        ):
+            jobs = self.queue.enqueue_many(calls)
+            self.assertEqual([job.priority for job in jobs], list(range(200)))
+            self.assertEqual([job.tags for job in jobs], [(f"t{number}",) for number in range(200)])
+            self.assertEqual([job.args for job in jobs], [(number,) for number in range(200)])
+
+
 class TestListing(InMemoryAndOnFile):
     def test_filters(self) -> None:
         one = self.add.using(tags=["a", "b"]).enqueue(1)

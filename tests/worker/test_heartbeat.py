@@ -148,6 +148,33 @@ class Beats(FileCase):
             self.heartbeat.beat()
         self.assertEqual({worker.id for worker in self.queue.workers()}, {self.host.worker})
 
+    def test_pruning_keeps_up_in_larger_steps_and_never_keeps_a_beat(self) -> None:
+        steps: list[int] = []
+
+        def prune(store: Store, limit: int) -> int:
+            steps.append(limit)
+            self.clock.advance(0.03)
+            return limit if len(steps) < 12 else 0
+
+        breath = mock.patch.object(self.clock, "wait", return_value=False)
+        with mock.patch.object(Store, "prune", prune), breath:
+            self.clock.advance(1)
+            for _ in range(4):
+                before = len(steps)
+                self.heartbeat.beat()
+                self.assertLessEqual(len(steps) - before, 4)  # a tenth of a second, and no more
+        self.assertEqual(steps[0], 1000)
+        self.assertEqual(steps, sorted(steps))
+        self.assertGreater(steps[-1], 2000)
+
+    def test_an_idle_worker_seldom_looks_for_what_to_prune(self) -> None:
+        with mock.patch.object(Store, "prune", return_value=0) as prune:
+            for settled, seconds, looks in ((1, 1, 1), (2, 1, 2), (2, 1, 3), (2, 5, 3), (2, 5, 4)):
+                self.host.settled = settled
+                self.clock.advance(seconds)
+                self.heartbeat.beat()
+                self.assertEqual(prune.call_count, looks)
+
     def test_no_error_of_any_kind_ends_it(self) -> None:
         beats: list[int] = []
         ended = threading.Event()

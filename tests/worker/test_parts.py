@@ -208,10 +208,21 @@ class PaceCase(QuietCase):
 
     def test_the_slowest_of_the_quick_decides(self) -> None:
         pace = Pace()
-        pace.add("instant", 1)
-        pace.add("brisk", QUICK)
+        for _ in range(10):
+            pace.add("instant", 1)
+            pace.add("brisk", QUICK)
         self.assertEqual(pace.quick, {"instant", "brisk"})
         self.assertEqual(pace.ahead(1), HORIZON // QUICK)
+
+    def test_the_line_grows_with_what_was_run(self) -> None:
+        """So that a job which kills its worker takes few others along when it is met again."""
+        pace, lines = Pace(), []
+        for _ in range(200):
+            pace.add("instant", 1)
+            lines.append(pace.ahead(4))
+        self.assertEqual(lines[:3], [2, 4, 6])
+        self.assertEqual(lines, sorted(lines))
+        self.assertEqual(lines[-1], 256)
 
     def test_no_thread_free_for_quick_ones_means_none_ahead(self) -> None:
         pace = Pace()
