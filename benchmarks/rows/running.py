@@ -1,5 +1,7 @@
 """Rows of running jobs: beside the floor, with more threads and processes, on both cores, as coroutines."""
 
+import subprocess
+import sys
 import time
 from functools import partial
 from pathlib import Path
@@ -15,6 +17,16 @@ BATCH = 64
 LEAST = 0.8
 NOISE = 0.05
 SPIN_SECONDS = 0.005
+BARE = """
+import time
+def spin():
+    for _ in range({steps}):
+        pass
+begun = time.perf_counter()
+for _ in range({share}):
+    spin()
+print(time.perf_counter() - begun)
+"""
 
 
 def no_ops(sizes: Sizes, durability: str) -> Row:
@@ -67,7 +79,18 @@ def on_both_cores(sizes: Sizes) -> Row:
     name = "jobs of 5 ms of pure Python, 2 processes, full"
     goal, bound = "1.9 times one process", 1.9
     line = Line(name, goal, "2 processes, rate", "1 process, rate", least=bound, guarded=False)
-    return Row(name, in_turn({who: _run(hands[who], sizes.spins) for who in hands}), (line,))
+    cases: dict[str, Case] = {who: _run(hands[who], sizes.spins) for who in hands}
+    for number in (1, 2):  # what this machine makes of the same loop where there is no queue at all
+        cases[f"bare Python in {number}"] = partial(_bare, processes=number, count=sizes.spins, steps=steps)
+    return Row(name, in_turn(cases), (line,))
+
+
+def _bare(place: Path, processes: int, count: int, steps: int) -> Metrics:
+    """The same loop, run as often, in processes of their own that only run it: times a second."""
+    share = count // processes
+    command = [sys.executable, "-c", BARE.format(share=share, steps=steps)]
+    running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(processes)]
+    return {"rate": share * processes / max(float(each.communicate()[0]) for each in running)}
 
 
 def _steps_in(seconds: float) -> int:
