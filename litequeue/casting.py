@@ -27,12 +27,12 @@ class Caster:
         self._plain = plain
         self._write = call_writer(queue.codec)
 
-    def cast(self, call: Call[Any], now: int) -> tuple[NewJobs, Connection | None]:
+    def cast(self, call: Call[Any]) -> tuple[NewJobs, Connection | None]:
         """The job to store, and the connection that the call names."""
         mold = self._mold(call)
-        return mold.cast((self._payload(call),), now), mold.connection
+        return mold.cast((self._payload(call),), self._queue.clock.now()), mold.connection
 
-    def cast_all(self, calls: Iterable[Call[Any]], now: int) -> tuple[list[NewJobs], Connection | None]:
+    def cast_all(self, calls: Iterable[Call[Any]]) -> tuple[list[NewJobs], Connection | None]:
         """The jobs to store, in batches of those that follow each other and are alike."""
         # By identity, and kept with what has it: calls may be made one by one, and their ids be used again.
         molds: dict[tuple[int, int], tuple[Mold, Task[..., Any], Options]] = {}
@@ -48,6 +48,7 @@ class Caster:
                 payloads: list[Payload] = []
                 batches.append((mold, payloads))
             payloads.append(self._payload(call))
+        now = self._queue.clock.now()  # only here: to make the calls may have taken a while
         jobs = [mold.cast(payloads, now) for mold, payloads in batches]
         return jobs, _one_connection(mold for mold, _ in batches)
 

@@ -197,11 +197,11 @@ class Queue:
 
     def enqueue_many(self, calls: Iterable[Call[R]]) -> list[Job[R]]:
         """Store many calls in one transaction, all or none; their jobs in order."""
-        return self._store(*self._caster.cast_all(each_call(calls), self.clock.now()))
+        return self._store(*self._caster.cast_all(each_call(calls)))
 
     def submit(self, call: Call[R]) -> Job[R]:
         """Store one checked call; `enqueue` in all its forms ends here."""
-        jobs, connection = self._caster.cast(call, self.clock.now())
+        jobs, connection = self._caster.cast(call)
         return self._store([jobs], connection)[0]
 
     def _store(self, batches: Sequence[NewJobs], connection: Connection | None) -> list[Job[Any]]:

@@ -7,11 +7,12 @@ import os
 import sqlite3
 import threading
 import unittest
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from typing import Any
 
 from litequeue import (
+    Call,
     InvalidOption,
     InvalidTask,
     Job,
@@ -236,6 +237,15 @@ class TestManyAtOnce(InMemoryAndOnFile):
             self.assertEqual([job.priority for job in jobs], list(range(200)))
             self.assertEqual([job.tags for job in jobs], [(f"t{number}",) for number in range(200)])
             self.assertEqual([job.args for job in jobs], [(number,) for number in range(200)])
+
+    def test_a_delay_counts_from_when_the_calls_are_made(self) -> None:
+        def slowly() -> Iterator[Call[int]]:
+            for number in range(3):
+                self.clock.advance(10)
+                yield self.add.using(delay=5).call(number)
+
+        jobs = self.queue.enqueue_many(slowly())
+        self.assertEqual({(job.run_at - job.created_at).total_seconds() for job in jobs}, {5})
 
 
 class TestListing(InMemoryAndOnFile):

@@ -310,12 +310,7 @@ class Tiny(FileCase):
 
     def test_a_slow_job_among_them_holds_up_none(self) -> None:
         (stop,) = self.events(1)
-
-        def tiny(is_slow: bool) -> None:
-            if is_slow:
-                stop.wait(PATIENCE_SECONDS)
-
-        task = self.declare(tiny)
+        task = self.declare(self.waiting(stop))
         self.queue.enqueue_many(task.call(number == 700) for number in range(1400))
         with self.queue.worker(threads=2):
             until(lambda: self.queue.counts()[State.COMPLETED] == 1399, "all but the slow one")
@@ -325,12 +320,7 @@ class Tiny(FileCase):
 
     def test_all_threads_stuck_are_told_from_an_empty_line(self) -> None:
         (stop,) = self.events(1)
-
-        def tiny(is_slow: bool) -> None:
-            if is_slow:
-                stop.wait(PATIENCE_SECONDS)
-
-        task = self.declare(tiny)
+        task = self.declare(self.waiting(stop))
         self.queue.enqueue_many(task.call(number > 500) for number in range(520))
         with self.queue.worker(threads=3, grace=0):
             until(lambda: self.queue.counts()[State.COMPLETED] == 501, "the tiny ones")
@@ -339,20 +329,20 @@ class Tiny(FileCase):
     def test_what_ends_alone_is_settled_though_others_wait(self) -> None:
         (stop,) = self.events(1)
         task = self.declare(self.waiting(stop))
-        first = self.queue.enqueue_many(task.call(0) for _ in range(300))
+        first = self.queue.enqueue_many(task.call(False) for _ in range(300))
         with self.queue.worker(threads=1):
             until(lambda: first[-1].refresh().state is State.COMPLETED, "the stream")
-            last = task.enqueue(0)
+            last = task.enqueue(False)
             until(lambda: last.refresh().state is State.COMPLETED, "the last one")
-            held = task.enqueue(1)
-            done = task.enqueue(0)
+            held = task.enqueue(True)
+            done = task.enqueue(False)
             until(lambda: held.refresh().state is State.RUNNING, "the held one")
             stop.set()
             until(lambda: done.refresh().state is State.COMPLETED, "the one behind it")
 
     def waiting(self, stop: threading.Event) -> Any:
-        def tiny(number: int) -> None:
-            if number:
+        def tiny(is_slow: bool) -> None:
+            if is_slow:
                 stop.wait(PATIENCE_SECONDS)
 
         return tiny
