@@ -37,6 +37,7 @@ from litequeue.job import (
     Turn,
     Want,
 )
+from litequeue.storage.checks import broken
 from litequeue.testing import HandClock
 from tests.storage.engines import Engine, sqlite_engine
 
@@ -503,6 +504,7 @@ class StoreMachine(RuleBasedStateMachine):
         failed = self.query("SELECT job, attempt FROM litequeue_failure ORDER BY job, attempt")
         assert failed == sorted(self.model.failed)
         assert self.query("SELECT count(*) FROM litequeue_log") == [(0,)]
+        assert broken(self.look) == []
 
     def query(self, text: str) -> list[Any]:
         return self.look.execute(text).fetchall()
