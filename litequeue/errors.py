@@ -132,6 +132,21 @@ class QueueFull(LiteQueueError):
     """The queue holds as many waiting jobs as its `maxsize` allows."""
 
 
+class DuplicateJob(LiteQueueError):
+    """A job with the same unique key is there already; `job_id` says which."""
+
+    def __init__(self, job_id: int, key: str) -> None:
+        self.job_id = job_id
+        self.key = key
+        super().__init__(
+            f"job {job_id} has the unique key {key!r} already; wait for its end, or enqueue with "
+            "on_duplicate='return' to be given that job"
+        )
+
+    def __reduce__(self) -> tuple[type[DuplicateJob], tuple[object, ...]]:
+        return type(self), (self.job_id, self.key)  # as above
+
+
 class QueueClosed(LiteQueueError):
     """The queue was closed and can not be used any more."""
 

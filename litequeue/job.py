@@ -34,6 +34,53 @@ def state_named(name: str) -> State:
         raise InvalidOption(f"{name!r} is not a state; the states are {', '.join(State)}") from None
 
 
+class Parent(NamedTuple):
+    """A job that another waits for: one that is stored, or the one at that place of the same enqueue.
+
+    `runs_on` is what must become of it: "success", "failure", or "end", which is either. With `passes` its
+    result is handed on.
+    """
+
+    id: int | None = None
+    place: int | None = None
+    runs_on: str = "success"
+    passes: bool = False
+
+
+class Rule(NamedTuple):
+    """What a limit allows: jobs at the same time, and starts in any time as long as the period.
+
+    Durations in microseconds; of the starts at most `burst` may come at once, None being all of them.
+    """
+
+    max_running: int | None = None
+    rate_count: int | None = None
+    rate_period: int | None = None
+    burst: int | None = None
+
+
+class Flow(NamedTuple):
+    """What decides when one job may run, beyond its due time; only jobs that use some of it have one."""
+
+    unique_key: str | None = None
+    unique_for: int | None = None
+    on_duplicate: str = "return"
+    max_wait: int | None = None
+    limit_key: str | None = None
+    rule: Rule = Rule()
+    parents: tuple[Parent, ...] = ()
+    takes: str | None = None
+    schedule: str | None = None
+    scheduled_for: int | None = None
+
+
+class Stored(NamedTuple):
+    """The job that an enqueue came to: a new one, or the one that has the same unique key."""
+
+    id: int
+    created: bool = True
+
+
 class NewJobs(NamedTuple):
     """Jobs to be stored that differ in nothing but their payloads.
 
@@ -53,6 +100,7 @@ class NewJobs(NamedTuple):
     tags: str | None = None
     meta: str | None = None
     options: str | None = None
+    flow: Flow | None = None
 
 
 class Lease(NamedTuple):
@@ -79,6 +127,15 @@ class Claimed(NamedTuple):
     max_crashes: int | None
     meta: str | None
     options: str | None
+    scheduled_for: int | None = None
+    received: Received | None = None
+
+
+class Received(NamedTuple):
+    """What the parents of a job returned, encoded: its first argument, alone or as a list."""
+
+    is_list: bool
+    results: tuple[tuple[str | bytes | None, str | None], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,6 +307,12 @@ class Snapshot:
     options: str | None
     codec: str
     message: str | None
+    unique_key: str | None
+    limit_key: str | None
+    pending: int
+    takes: str | None
+    schedule: str | None
+    scheduled_for: int | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,7 +37,7 @@ INVARIANTS = (
         "version",
         "the schema has the version that the file says",
         """SELECT coalesce((SELECT value FROM litequeue_meta WHERE key = 'version'), 'none') AS version
-           WHERE version <> '1'""",
+           WHERE version <> '2'""",
     ),
     Invariant(
         "state",

@@ -6,12 +6,14 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from sqlite3 import Connection
-from typing import Any
+from typing import Any, NamedTuple
 
-from ..job import Claim, Claimed, Lease, Want
+from ..job import Claim, Claimed, Lease, Rule, Want
+from . import flow, limits
 
 Row = tuple[Any, ...]
 CHUNK = 1000
+CASCADE = 100
 
 PROMOTE = """
 UPDATE litequeue_job SET state = 'ready' WHERE id IN (
@@ -19,7 +21,9 @@ UPDATE litequeue_job SET state = 'ready' WHERE id IN (
   ORDER BY run_at LIMIT ?)
 """
 EXPIRE = """
-UPDATE litequeue_job SET state = 'cancelled', reason = 'expired', finished_at = :now, parked = 0 WHERE id IN (
+UPDATE litequeue_job
+SET state = 'cancelled', reason = iif(expires_at = 0, 'parent', 'expired'), finished_at = :now, parked = 0
+WHERE id IN (
   SELECT id FROM litequeue_job INDEXED BY litequeue_expiring
   WHERE expires_at <= :now AND expires_at IS NOT NULL AND state IN ('scheduled', 'blocked', 'ready')
   ORDER BY expires_at LIMIT :limit)
@@ -28,15 +32,18 @@ IS_SIGNED_ON = "SELECT 1 FROM litequeue_worker WHERE id = ?"
 # All that a claim wants to know of a queue before it writes, in one statement: each of them gives up the
 # interpreter, and has to wait for it behind whatever the tasks compute.
 LOOK = """
-SELECT EXISTS (SELECT 1 FROM litequeue_queue WHERE name = :queue AND paused_at IS NOT NULL),
+SELECT paused_at IS NOT NULL,
        (SELECT min(run_at) FROM litequeue_job WHERE state = 'scheduled' AND queue = :queue),
        EXISTS (SELECT 1 FROM litequeue_job WHERE state = 'ready' AND queue = :queue AND parked = 0),
        (SELECT min(expires_at) FROM litequeue_job INDEXED BY litequeue_expiring
-        WHERE expires_at IS NOT NULL AND state IN ('scheduled', 'blocked', 'ready'))
+        WHERE expires_at IS NOT NULL AND state IN ('scheduled', 'blocked', 'ready')),
+       (SELECT min(open_at) FROM litequeue_hold WHERE queue = :queue AND open_at IS NOT NULL),
+       max_running, rate_count, rate_period, burst
+FROM (SELECT :queue AS queue) LEFT JOIN litequeue_queue ON name = queue
 """
 CANDIDATES = """
 SELECT id, task, payload, codec, priority, failures, crashes, run_at, ack, max_crashes, meta, options,
-       attempt, expires_at
+       attempt, expires_at, limit_key, takes, scheduled_for
 FROM litequeue_job WHERE state = 'ready' AND parked = 0 AND queue = ?
 ORDER BY priority DESC, run_at, id LIMIT ?
 """
@@ -47,7 +54,8 @@ SET state = 'running', worker = ?, attempt = attempt + 1, started_at = ?, progre
 WHERE id IN (SELECT value FROM json_each(?)) AND state = 'ready'
 """
 TOO_LATE = """
-UPDATE litequeue_job SET state = 'cancelled', reason = 'expired', finished_at = ?
+UPDATE litequeue_job
+SET state = 'cancelled', reason = iif(expires_at = 0, 'parent', 'expired'), finished_at = ?
 WHERE id = ? AND state = 'ready'
 """
 PARK = "UPDATE litequeue_job SET parked = 1 WHERE id = ? AND state = 'ready'"
@@ -60,7 +68,10 @@ FIRST_PARKED = (
     "SELECT min(task) FROM litequeue_job WHERE state = 'ready' AND parked = 1 AND queue = ? AND task > ?"
 )
 PAYLOAD = "SELECT body FROM litequeue_blob WHERE job = ? AND kind = 'payload'"
-NEXT_DUE = "SELECT min(run_at) FROM litequeue_job WHERE state = 'scheduled' AND queue = ?"
+NEXT_DUE = """
+SELECT min(run_at), (SELECT min(open_at) FROM litequeue_hold WHERE queue = :queue AND open_at IS NOT NULL)
+FROM litequeue_job WHERE state = 'scheduled' AND queue = :queue
+"""
 NEXT_EXPIRY = """
 SELECT min(expires_at) FROM litequeue_job INDEXED BY litequeue_expiring
 WHERE expires_at IS NOT NULL AND state IN ('scheduled', 'blocked', 'ready')
@@ -75,25 +86,57 @@ class _Met:
     parked: int = 0
 
 
+class _Look(NamedTuple):
+    """What a claim wants to know of a queue before it writes."""
+
+    is_paused: bool
+    due: int | None
+    is_ready: bool
+    expiry: int | None
+    open_at: int | None
+    max_running: int | None
+    rate_count: int | None
+    rate_period: int | None
+    burst: int | None
+
+    def is_work(self, now: int) -> bool:
+        """Whether a claim would find something to do."""
+        if _is_past(self.expiry, now):
+            return True
+        return not self.is_paused and bool(
+            self.is_ready or _is_past(self.due, now) or _is_past(self.open_at, now)
+        )
+
+
 def claim(connection: Connection, worker: int, wants: Iterable[Want], now: int) -> Claim:
     """Give a worker what it wants, queue by queue in the order of its wants."""
     jobs: list[Claimed] = []
     met = _Met()
     for want in wants:
-        is_paused, due, is_ready, expiry = _look(connection, want.queue)
-        if _is_past(expiry, now):
-            connection.execute(EXPIRE, {"now": now, "limit": CHUNK})
-            is_paused, due, is_ready, _ = _look(connection, want.queue)
-        if _is_past(due, now):
-            is_ready = promote(connection, want.queue, now)
-        left = _left(want, jobs)
-        if left.limit + left.slots > 0 and left.total != 0 and not is_paused and (is_ready or want.revive):
-            jobs += _claim_from(connection, worker, left, now, met)
+        look = _look(connection, want.queue)
+        if _is_past(look.expiry, now):
+            expire(connection, now)
+            look = _look(connection, want.queue)
+        is_ready = look.is_ready
+        if _is_past(look.open_at, now):
+            limits.reopen(connection, want.queue, now)
+            is_ready = True
+        if _is_past(look.due, now):
+            is_ready = promote(connection, want.queue, now) > 0 or is_ready
+        if not look.is_paused and (is_ready or want.revive):
+            jobs += _claim_within(connection, worker, _left(want, jobs), Rule(*look[5:]), now, met)
     return Claim(tuple(jobs), frozenset(met.unknown), met.parked)
 
 
-def _look(connection: Connection, queue: str) -> Row:
-    return tuple(connection.execute(LOOK, {"queue": queue}).fetchone())
+def _look(connection: Connection, queue: str) -> _Look:
+    return _Look._make(connection.execute(LOOK, {"queue": queue}).fetchone())
+
+
+def expire(connection: Connection, now: int) -> None:
+    """Cancel what was not started in time, and what a parent's end leaves no use for, down to a bound."""
+    for _ in range(CASCADE):
+        if not connection.execute(EXPIRE, {"now": now, "limit": CHUNK}).rowcount:
+            return
 
 
 def is_signed_on(connection: Connection, worker: int) -> bool:
@@ -108,17 +151,14 @@ def promote(connection: Connection, queue: str, now: int) -> int:
 
 def is_work_waiting(connection: Connection, queues: Iterable[str], now: int) -> bool:
     """Whether a claim would find something; reads only, so it may be asked often."""
-    for queue in queues:
-        is_paused, due, is_ready, expiry = _look(connection, queue)
-        if _is_past(expiry, now) or (not is_paused and (is_ready or _is_past(due, now))):
-            return True
-    return False
+    return any(_look(connection, queue).is_work(now) for queue in queues)
 
 
 def next_due(connection: Connection, queues: Iterable[str]) -> int | None:
-    """When the next scheduled job of these queues is due, or the next job of any expires."""
-    found = [connection.execute(NEXT_DUE, (queue,)).fetchone()[0] for queue in queues]
-    found.append(connection.execute(NEXT_EXPIRY).fetchone()[0])
+    """When the next scheduled job of these queues is due, a limit may open, or any job expires."""
+    found: list[int | None] = [connection.execute(NEXT_EXPIRY).fetchone()[0]]
+    for queue in queues:
+        found += connection.execute(NEXT_DUE, {"queue": queue}).fetchone()
     return min((due for due in found if due is not None), default=None)
 
 
@@ -150,6 +190,22 @@ def _is_past(instant: int | None, now: int) -> bool:
     return instant is not None and instant <= now
 
 
+def _claim_within(
+    connection: Connection, worker: int, want: Want, rule: Rule, now: int, met: _Met
+) -> list[Claimed]:
+    """Claim within what the queue as a whole allows; most allow anything."""
+    if rule != Rule():
+        free = limits.room_in_queue(connection, want.queue, rule, now).free
+        total = max(0, free if want.total is None else min(free, want.total))
+        want = replace(want, total=total, limit=min(want.limit, want.start))
+    if want.limit + want.slots <= 0 or want.total == 0:
+        return []
+    taken = _claim_from(connection, worker, want, now, met)
+    for job in taken if rule.rate_count is not None else ():
+        limits.count_start_in_queue(connection, want.queue, rule, job.lease.job, now)
+    return taken
+
+
 def _claim_from(connection: Connection, worker: int, want: Want, now: int, met: _Met) -> list[Claimed]:
     for task in want.revive:
         connection.execute(REVIVE, (want.queue, task, want.limit + want.slots))
@@ -159,6 +215,9 @@ def _claim_from(connection: Connection, worker: int, want: Want, now: int, met: 
         ids = [job.lease.job for job in taken if job.started is is_started]
         if ids:
             connection.execute(CLAIM, (worker, started_at, json.dumps(ids)))
+    for row, _ in rows:
+        if row[14] is not None:
+            limits.count_start(connection, row[14], row[0], now)
     return taken
 
 
@@ -169,23 +228,31 @@ def _candidates(connection: Connection, want: Want, now: int, met: _Met) -> list
     for good is gone from there with the next claim.
     """
     wanted = want.limit + (want.slots if want.coroutines else min(want.slots, 1))
+    admission = limits.Admission(connection, want.queue, now)
     chosen: list[tuple[Row, bool]] = []
     for size in (wanted, max(CHUNK, wanted)):
         rows = connection.execute(CANDIDATES, (want.queue, size)).fetchall()
         late = [(now, row[0]) for row in rows if _is_past(row[13], now)]
         connection.executemany(TOO_LATE, late)
         rows_in_time = [row for row in rows if not _is_past(row[13], now)]
-        refused = [(row[0],) for row in rows_in_time if row[1] in want.refused]
-        connection.executemany(PARK, refused)
-        met.parked += len(refused)
+        met.parked += _park(connection, [row for row in rows_in_time if row[1] in want.refused])
         met.unknown.update(row[1] for row in rows_in_time if not _is_judged(row[1], want))
-        chosen = _choose(rows_in_time, want)
+        chosen = _choose(rows_in_time, want, admission)
         if chosen or len(rows) < size:
             break
+    met.parked += admission.blocked
     return chosen
 
 
-def _choose(rows: list[Row], want: Want) -> list[tuple[Row, bool]]:
+def _park(connection: Connection, refused: list[Row]) -> int:
+    """Put jobs aside that this worker can not resolve; how many."""
+    connection.executemany(PARK, [(row[0],) for row in refused])
+    for key in {row[14] for row in refused} - {None}:
+        connection.execute(limits.OPEN, (key,))  # others wait for the room that was made for these
+    return len(refused)
+
+
+def _choose(rows: list[Row], want: Want, admission: limits.Admission) -> list[tuple[Row, bool]]:
     chosen: list[tuple[Row, bool]] = []
     threads = slots = 0
     alone = False
@@ -195,17 +262,22 @@ def _choose(rows: list[Row], want: Want) -> list[tuple[Row, bool]]:
         if not _may_run(row[1], want):
             continue
         if row[1] in want.coroutines:
-            slots += 1
-            if slots <= want.slots:
+            if slots < want.slots and _finds_room(row, admission):
+                slots += 1
                 chosen.append((row, True))
             continue
         # A slow job neither waits in a worker nor do others wait behind it; nor one that took a worker down,
-        # for they would be blamed with it.
+        # for they would be blamed with it. A limited job would hold its room while it only waits.
         alone = alone or row[6] > 0 or (want.quick is not None and row[1] not in want.quick)
-        if threads < (want.start if alone else want.limit):
+        most = want.start if alone or row[14] is not None else want.limit
+        if threads < most and _finds_room(row, admission):
             chosen.append((row, threads < want.start))
             threads += 1
     return chosen
+
+
+def _finds_room(row: Row, admission: limits.Admission) -> bool:
+    return row[14] is None or admission.admits(row[0], row[14])
 
 
 def _is_judged(task: str, want: Want) -> bool:
@@ -223,4 +295,6 @@ def _claimed(connection: Connection, queue: str, row: Row, *, started: bool) -> 
         found = connection.execute(PAYLOAD, (row[0],)).fetchone()
         payload = found[0] if found else ""
     lease = Lease(row[0], row[12] + 1)
-    return Claimed._make((lease, row[1], queue, payload, *row[3:8], started, *row[8:12]))
+    received = None if row[15] is None else flow.received(connection, row[0], row[15])
+    rest = (started, *row[8:12], row[16], received)
+    return Claimed._make((lease, row[1], queue, payload, *row[3:8], *rest))

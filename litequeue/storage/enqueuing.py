@@ -59,7 +59,7 @@ def takes_one_statement(batches: Sequence[NewJobs]) -> bool:
 
 
 def _in_common(batch: NewJobs, now: int) -> Row:
-    task, queue, _, codec, priority, run_at, *rest = batch
+    task, queue, _, codec, priority, run_at, *rest, _ = batch
     due = now if run_at is None else run_at
     return (now, "scheduled" if due > now else "ready", due, task, queue, codec, priority, *rest)
 

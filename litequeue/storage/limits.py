@@ -1,13 +1,24 @@
-"""How much a queue may hold."""
+"""How much a queue may hold, and how much may run at once or start in a time.
+
+What runs is counted from the running rows themselves, so that no crash can leak a count. Jobs that find no
+room are blocked until there may be some: when one of theirs ends, or when the time of a rate has passed.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
 from sqlite3 import Connection
+from typing import NamedTuple
 
+from ..clock import SECOND
 from ..errors import QueueFull
-from ..job import NewJobs
+from ..job import NewJobs, Rule
+
+MANY = 1 << 30
+CHUNK = 1000
+HOLDS_AT_ONCE = 100
+SHORTEST_WAIT = SECOND // 100
 
 # Counts no further than the bound, however many wait.
 _JOBS = "FROM litequeue_job WHERE queue = :queue AND"
@@ -31,3 +42,167 @@ def require_room(connection: Connection, batches: Sequence[NewJobs], bound: int)
                 f"the queue {queue!r} holds {waiting:,} waiting jobs of at most {bound:,}, so {more:,} more "
                 "do not fit; try again when workers have caught up"
             )
+
+
+# --- limits by key, and of a queue as a whole --------------------------------------------------------
+
+DEFINE = """
+INSERT INTO litequeue_limit (name, max_running, rate_count, rate_period, burst) VALUES (?, ?, ?, ?, ?)
+ON CONFLICT (name) DO UPDATE SET max_running = excluded.max_running, rate_count = excluded.rate_count,
+  rate_period = excluded.rate_period, burst = excluded.burst
+WHERE (max_running, rate_count, rate_period, burst) IS NOT
+  (excluded.max_running, excluded.rate_count, excluded.rate_period, excluded.burst)
+"""
+DEFINE_QUEUE = """
+INSERT INTO litequeue_queue (name, max_running, rate_count, rate_period, burst) VALUES (?, ?, ?, ?, ?)
+ON CONFLICT (name) DO UPDATE SET max_running = excluded.max_running, rate_count = excluded.rate_count,
+  rate_period = excluded.rate_period, burst = excluded.burst
+"""
+RULE = "SELECT max_running, rate_count, rate_period, burst FROM litequeue_limit WHERE name = ?"
+RUNNING = """
+SELECT count(*) FROM (SELECT 1 FROM litequeue_job WHERE limit_key = ? AND state = 'running' LIMIT ?)
+"""
+RUNNING_IN_QUEUE = """
+SELECT count(*) FROM (
+  SELECT 1 FROM litequeue_job WHERE state = 'running' AND worker > 0 AND queue = ? LIMIT ?)
+"""
+STARTS = "SELECT count(*) FROM litequeue_start WHERE limit_key = ? AND at > ? AND at <= ?"
+NTH_START = "SELECT at FROM litequeue_start WHERE limit_key = ? AND at <= ? ORDER BY at DESC LIMIT 1 OFFSET ?"
+ADD_START = "INSERT OR IGNORE INTO litequeue_start (limit_key, at, job) VALUES (?, ?, ?)"
+FORGET_STARTS = "DELETE FROM litequeue_start WHERE limit_key = ? AND at <= ?"
+BLOCK = "UPDATE litequeue_job SET state = 'blocked' WHERE id = ? AND state = 'ready'"
+HOLD = """
+INSERT INTO litequeue_hold (limit_key, queue, open_at) VALUES (?, ?, ?)
+ON CONFLICT (limit_key, queue) DO UPDATE SET open_at = excluded.open_at
+"""
+OPEN = "UPDATE litequeue_hold SET open_at = 0 WHERE limit_key = ?"
+OPENING = """
+SELECT limit_key FROM litequeue_hold WHERE queue = ? AND open_at <= ? AND open_at IS NOT NULL
+ORDER BY open_at LIMIT ?
+"""
+UNBLOCK = """
+UPDATE litequeue_job SET state = 'ready' WHERE id IN (
+  SELECT id FROM litequeue_job
+  WHERE limit_key = ? AND queue = ? AND state = 'blocked' AND pending = 0 AND limit_key IS NOT NULL
+  ORDER BY priority DESC, run_at, id LIMIT ?)
+"""
+IS_HELD = """
+SELECT 1 FROM litequeue_job
+WHERE limit_key = ? AND queue = ? AND state = 'blocked' AND pending = 0 AND limit_key IS NOT NULL LIMIT 1
+"""
+LET_GO = "DELETE FROM litequeue_hold WHERE limit_key = ? AND queue = ?"
+
+
+class Room(NamedTuple):
+    """How many jobs may start now, and when to look again; None: when one ends."""
+
+    free: int
+    open_at: int | None = None
+
+
+def define(connection: Connection, key: str, rule: Rule) -> None:
+    """Set what the limit of this key allows, if that is new, and look again at the jobs that it blocks."""
+    if rule != Rule() and connection.execute(DEFINE, (key, *rule)).rowcount:
+        connection.execute(OPEN, (key,))
+
+
+def define_queue(connection: Connection, queue: str, rule: Rule) -> None:
+    """Set what a queue as a whole allows."""
+    connection.execute(DEFINE_QUEUE, (queue, *rule))
+
+
+def room(connection: Connection, key: str, now: int) -> Room:
+    """What the limit of this key has room for."""
+    row = connection.execute(RULE, (key,)).fetchone()
+    return _room(connection, RUNNING, key, key, Rule(*row), now) if row else Room(MANY)
+
+
+def room_in_queue(connection: Connection, queue: str, rule: Rule, now: int) -> Room:
+    """What a limited queue has room for."""
+    return _room(connection, RUNNING_IN_QUEUE, queue, starts_of(queue), rule, now)
+
+
+def starts_of(queue: str) -> str:
+    """The key under which the starts of a limited queue are counted."""
+    return f"queue:{queue}"
+
+
+def _room(connection: Connection, running: str, name: str, key: str, rule: Rule, now: int) -> Room:
+    free, open_at = MANY, None
+    if rule.max_running is not None:
+        free = rule.max_running - connection.execute(running, (name, rule.max_running)).fetchone()[0]
+    is_full = free <= 0
+    for most, period in _windows(rule):
+        in_time = _room_in_time(connection, key, most, period, now)
+        free, open_at = min(free, in_time.free), max(open_at or 0, in_time.open_at or 0)
+    return Room(free, None if is_full else open_at)
+
+
+def _windows(rule: Rule) -> list[tuple[int, int]]:
+    """How many may start in which time: `burst` in their share of it are `rate_count` in all of it."""
+    if rule.rate_count is None or rule.rate_period is None:
+        return []
+    windows = [(rule.rate_count, rule.rate_period)]
+    if rule.burst is not None and rule.burst < rule.rate_count:
+        windows.append((rule.burst, rule.rate_period * rule.burst // rule.rate_count))
+    return windows
+
+
+def _room_in_time(connection: Connection, key: str, most: int, period: int, now: int) -> Room:
+    free = most - connection.execute(STARTS, (key, now - period, now)).fetchone()[0]
+    if free > 0:
+        return Room(free, now + max(period // most, SHORTEST_WAIT))
+    return Room(0, connection.execute(NTH_START, (key, now, most - 1)).fetchone()[0] + period)
+
+
+class Admission:
+    """Who of the jobs that a claim meets finds room under its limit; the others are blocked."""
+
+    def __init__(self, connection: Connection, queue: str, now: int) -> None:
+        self._connection = connection
+        self._queue = queue
+        self._now = now
+        self._rooms: dict[str, Room] = {}
+        self.blocked = 0
+
+    def admits(self, id: int, key: str) -> bool:
+        """Whether there is room for the job; if not, it is blocked until there may be."""
+        found = self._rooms.get(key)
+        if found is None:
+            found = room(self._connection, key, self._now)
+        self._rooms[key] = found._replace(free=found.free - 1)
+        if found.free > 0:
+            return True
+        self.blocked += self._connection.execute(BLOCK, (id,)).rowcount
+        self._connection.execute(HOLD, (key, self._queue, found.open_at))
+        return False
+
+
+def count_start(connection: Connection, key: str, job: int, now: int) -> None:
+    """Count a start against the rate of this key, if it has one."""
+    row = connection.execute(RULE, (key,)).fetchone()
+    if row is not None and row[1] is not None:
+        _count(connection, key, job, row[2], now)
+
+
+def count_start_in_queue(connection: Connection, queue: str, rule: Rule, job: int, now: int) -> None:
+    """Count a start against the rate of a limited queue, if it has one."""
+    if rule.rate_period is not None:
+        _count(connection, starts_of(queue), job, rule.rate_period, now)
+
+
+def _count(connection: Connection, key: str, job: int, period: int, now: int) -> None:
+    connection.execute(FORGET_STARTS, (key, now - period))
+    connection.execute(ADD_START, (key, now, job))
+
+
+def reopen(connection: Connection, queue: str, now: int) -> None:
+    """Set free what the limits of this queue have room for by now."""
+    for (key,) in connection.execute(OPENING, (queue, now, HOLDS_AT_ONCE)).fetchall():
+        found = room(connection, key, now)
+        if found.free > 0:
+            connection.execute(UNBLOCK, (key, queue, min(found.free, CHUNK)))
+        if connection.execute(IS_HELD, (key, queue)).fetchone() is None:
+            connection.execute(LET_GO, (key, queue))
+        else:
+            connection.execute(HOLD, (key, queue, found.open_at))

@@ -16,15 +16,34 @@ from .. import errors
 from .checkpoint import LOG_LIMIT, carries_reset_fault
 from .gate import Durability
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 _OLDEST_SQLITE = (3, 37, 0)
+_CREATED = re.compile(r"^CREATE (?:UNIQUE )?\w+ (\w+)", re.MULTILINE)
 _NETWORK = (
     *("nfs", "cifs", "smb", "9p", "virtiofs", "ceph", "glusterfs", "afs", "lustre"),
     *("fuse.sshfs", "fuse.glusterfs", "fuse.ceph", "fuse.rclone", "fuse.s3fs"),
 )
 
-# From version n to n + 1, statement by statement; a migration only adds.
-MIGRATIONS: dict[int, tuple[str, ...]] = {}
+# From version n to n + 1; a migration only adds. Tables, indexes and triggers that are not there come from
+# the schema itself, after these.
+MIGRATIONS: dict[int, tuple[str, ...]] = {
+    1: (
+        "ALTER TABLE litequeue_job ADD COLUMN unique_key TEXT",
+        "ALTER TABLE litequeue_job ADD COLUMN unique_for INTEGER",
+        "ALTER TABLE litequeue_job ADD COLUMN replaceable INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE litequeue_job ADD COLUMN limit_key TEXT",
+        "ALTER TABLE litequeue_job ADD COLUMN pending INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE litequeue_job ADD COLUMN linked INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE litequeue_job ADD COLUMN takes TEXT",
+        "ALTER TABLE litequeue_job ADD COLUMN schedule TEXT",
+        "ALTER TABLE litequeue_job ADD COLUMN scheduled_for INTEGER",
+        "ALTER TABLE litequeue_queue ADD COLUMN max_running INTEGER",
+        "ALTER TABLE litequeue_queue ADD COLUMN rate_count INTEGER",
+        "ALTER TABLE litequeue_queue ADD COLUMN rate_period INTEGER",
+        "ALTER TABLE litequeue_queue ADD COLUMN burst INTEGER",
+        "DROP TRIGGER litequeue_job_deleted",
+    ),
+}
 
 
 def require_sqlite() -> None:
@@ -179,6 +198,8 @@ def prepare(connection: Connection, path: str, begin: Callable[[Connection], Non
         version = stored_version(connection, path)  # again: another process may have been quicker
         for statement in _pending(version):
             connection.execute(statement)
+        if version is not None:
+            _add_missing(connection)
         connection.execute("COMMIT")
     except BaseException:
         if connection.in_transaction:
@@ -195,6 +216,14 @@ def _pending(version: int | None) -> Iterator[str]:
         yield f"UPDATE litequeue_meta SET value = '{step + 1}' WHERE key = 'version'"
 
 
+def _add_missing(connection: Connection) -> None:
+    names = {row[0] for row in connection.execute("SELECT name FROM sqlite_schema").fetchall()}
+    for statement in statements(schema_text()):
+        made = _CREATED.search(statement)
+        if made is not None and made[1] not in names:
+            connection.execute(statement)
+
+
 def schema_text() -> str:
     """The text of `schema.sql`."""
     return Path(__file__).with_name("schema.sql").read_text(encoding="utf-8")
@@ -203,7 +232,7 @@ def schema_text() -> str:
 @cache
 def schema_names() -> frozenset[str]:
     """The names of all that `schema.sql` makes."""
-    return frozenset(re.findall(r"^CREATE \w+ (\w+)", schema_text(), re.MULTILINE))
+    return frozenset(_CREATED.findall(schema_text()))
 
 
 def statements(script: str) -> Iterator[str]:

@@ -14,7 +14,7 @@ from .transactions import snapshot
 
 COLUMNS = """id, task, queue, state, reason, priority, attempt, failures, crashes, max_crashes, created_at,
   run_at, started_at, finished_at, expires_at, worker, cancelling, parked, progress, progress_text, ack, tags,
-  meta, options, codec, message"""
+  meta, options, codec, message, unique_key, limit_key, pending, takes, schedule, scheduled_for"""
 # The three ways to find jobs: walk along the ids; look at these few; go through what failed or was cancelled.
 WALK = "litequeue_job WHERE id > :low AND id < :high"
 AMONG = """litequeue_job

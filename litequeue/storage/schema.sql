@@ -1,4 +1,4 @@
--- litequeue, schema version 1. Everything a queue knows is in these tables; nothing else is kept anywhere.
+-- litequeue, schema version 2. Everything a queue knows is in these tables; nothing else is kept anywhere.
 --
 -- Instants are microseconds since 1970 UTC (wall time); only litequeue_worker.lease_until is on the
 -- monotonic clock of the boot named beside it. Read the views, not the tables, from other programs.
@@ -40,6 +40,17 @@ CREATE TABLE litequeue_job (
   result       ANY,                         -- NULL with a codec: in litequeue_blob
   result_codec TEXT,
 
+  -- When it may run and what runs after it. Jobs that use none of this have the defaults.
+  unique_key    TEXT,                        -- no two jobs that are not final have the same one
+  unique_for    INTEGER,                     -- and for so long after it completed
+  replaceable   INTEGER NOT NULL DEFAULT 0,  -- it binds while the job waits, no longer when it runs
+  limit_key     TEXT,                        -- the limit that it counts for while it runs
+  pending       INTEGER NOT NULL DEFAULT 0,  -- parents that have not ended
+  linked        INTEGER NOT NULL DEFAULT 0,  -- others have it as their parent
+  takes         TEXT,                        -- 'one', 'all': the results of its parents, as its first argument
+  schedule      TEXT,                        -- the schedule that made it,
+  scheduled_for INTEGER,                     -- and the instant for which it did
+
   -- What a row looks like in each state. One CASE, the commonest states first: a list of separate rules, or an
   -- IN of more than two values, for which SQLite builds a table each time, costs every write a good deal.
   CHECK (CASE state
@@ -69,6 +80,16 @@ CREATE INDEX litequeue_final     ON litequeue_job (queue, state, finished_at + r
 CREATE INDEX litequeue_retriable ON litequeue_job (state, id) WHERE state IN ('failed', 'cancelled');
 CREATE INDEX litequeue_expiring  ON litequeue_job (expires_at)
   WHERE expires_at IS NOT NULL AND state IN ('scheduled', 'blocked', 'ready');
+
+-- While it is not final, a job has its unique key alone; a replaceable one lets another wait while it runs.
+CREATE UNIQUE INDEX litequeue_unique ON litequeue_job (unique_key) WHERE unique_key IS NOT NULL
+  AND (state IN ('scheduled', 'blocked', 'ready') OR (state = 'running' AND replaceable = 0));
+CREATE INDEX litequeue_unique_ended ON litequeue_job (unique_key, finished_at)
+  WHERE unique_for IS NOT NULL AND state = 'completed';
+CREATE INDEX litequeue_limit_running ON litequeue_job (limit_key) WHERE limit_key IS NOT NULL AND state = 'running';
+CREATE INDEX litequeue_limit_waiting ON litequeue_job (limit_key, queue, priority DESC, run_at)
+  WHERE limit_key IS NOT NULL AND state = 'blocked' AND pending = 0;
+CREATE UNIQUE INDEX litequeue_firing ON litequeue_job (schedule, scheduled_for) WHERE schedule IS NOT NULL;
 
 -- Payloads and results too large to be rewritten with every change of state.
 CREATE TABLE litequeue_blob (
@@ -100,20 +121,139 @@ CREATE TABLE litequeue_log (
   PRIMARY KEY (job, number)
 ) STRICT, WITHOUT ROWID;
 
+-- Who waits for whom. `runs_on`: what must become of the parent, or the child is cancelled with it.
+CREATE TABLE litequeue_edge (
+  child   INTEGER NOT NULL,
+  number  INTEGER NOT NULL,             -- the order in which results are passed
+  parent  INTEGER NOT NULL,
+  runs_on TEXT NOT NULL CHECK (runs_on IN ('success', 'failure', 'end')),
+  passes  INTEGER NOT NULL DEFAULT 0,   -- its result is passed to the child
+  PRIMARY KEY (child, number)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX litequeue_edge_parent ON litequeue_edge (parent, child);
+
+-- What a step of a job returned; it is not run again in a later attempt.
+CREATE TABLE litequeue_step (
+  job     INTEGER NOT NULL,
+  name    TEXT NOT NULL,
+  number  INTEGER NOT NULL,             -- in the order in which they ended
+  attempt INTEGER NOT NULL,
+  at      INTEGER NOT NULL,
+  result  ANY,
+  codec   TEXT,                         -- NULL: it returned None
+  PRIMARY KEY (job, name)
+) STRICT, WITHOUT ROWID;
+
+-- Limits by the key that jobs name. Durations in microseconds; NULL: not limited so.
+CREATE TABLE litequeue_limit (
+  name        TEXT PRIMARY KEY,
+  max_running INTEGER,
+  rate_count  INTEGER,                  -- at most so many starts
+  rate_period INTEGER,                  -- in any time as long as this,
+  burst       INTEGER                   -- and at most so many of them at once
+) STRICT, WITHOUT ROWID;
+
+-- The starts that a rate still counts.
+CREATE TABLE litequeue_start (
+  limit_key TEXT NOT NULL,
+  at        INTEGER NOT NULL,
+  job       INTEGER NOT NULL,
+  PRIMARY KEY (limit_key, at, job)
+) STRICT, WITHOUT ROWID;
+
+-- A queue in which jobs are blocked by a limit, and when to look whether it has room; NULL: when one ends.
+CREATE TABLE litequeue_hold (
+  limit_key TEXT NOT NULL,
+  queue     TEXT NOT NULL,
+  open_at   INTEGER,
+  PRIMARY KEY (limit_key, queue)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX litequeue_opening ON litequeue_hold (queue, open_at) WHERE open_at IS NOT NULL;
+
+-- Tasks that are enqueued again and again.
+CREATE TABLE litequeue_schedule (
+  name       TEXT PRIMARY KEY,
+  task       TEXT NOT NULL,
+  cron       TEXT,                            -- five fields; or else
+  every      INTEGER,                         -- an interval
+  timezone   TEXT NOT NULL DEFAULT 'UTC',
+  catch_up   TEXT NOT NULL DEFAULT 'last' CHECK (catch_up IN ('last', 'all', 'none')),
+  jitter     INTEGER NOT NULL DEFAULT 0,      -- each job may come later by up to so much
+  overlap    INTEGER NOT NULL DEFAULT 1,      -- 0: none is made while the one before has not ended
+  job        TEXT NOT NULL,                   -- JSON object: what each of its jobs is made of
+  payload    ANY NOT NULL,
+  declared   INTEGER NOT NULL DEFAULT 0,      -- by a task; 0: added at run time
+  created_at INTEGER NOT NULL,
+  next_at    INTEGER,                         -- the firing that is next; NULL: there is none
+  last_at    INTEGER,                         -- the one that was last
+  last_job   INTEGER,
+  paused_at  INTEGER,
+  lost_at    INTEGER                          -- no task declares it any more: it does not fire
+) STRICT, WITHOUT ROWID;
+CREATE INDEX litequeue_next_firing ON litequeue_schedule (next_at)
+  WHERE next_at IS NOT NULL AND paused_at IS NULL AND lost_at IS NULL;
+
+-- A job that others wait for has ended, in whatever way: each that waits for no other may run, unless it
+-- wanted another end. Then it expires at once, as of instant 0, which the next claim writes down; so a
+-- failure may pass along any number of jobs, which a trigger that fires itself could not.
+CREATE TRIGGER litequeue_job_ended AFTER UPDATE OF state ON litequeue_job
+WHEN old.linked = 1 AND old.finished_at IS NULL AND new.finished_at IS NOT NULL BEGIN
+  UPDATE litequeue_job SET retention = 0 WHERE new.state = 'completed' AND state = 'blocked'
+    AND id IN (SELECT child FROM litequeue_edge WHERE parent = new.id AND runs_on = 'failure');
+  UPDATE litequeue_job
+  SET expires_at = 0, message = 'job ' || new.id || ' ' || iif(new.state = 'cancelled', 'was ', '') || new.state
+  WHERE state = 'blocked' AND pending > 0 AND id IN
+    (SELECT child FROM litequeue_edge WHERE parent = new.id AND runs_on <> 'end' AND runs_on <>
+       CASE new.state WHEN 'completed' THEN 'success' WHEN 'failed' THEN 'failure' ELSE '' END);
+  UPDATE litequeue_job
+  SET pending = pending - 1,
+      state = CASE WHEN pending > 1 THEN 'blocked' WHEN run_at > new.finished_at THEN 'scheduled' ELSE 'ready' END
+  WHERE state = 'blocked' AND pending > 0 AND id IN (SELECT child FROM litequeue_edge WHERE parent = new.id);
+END;
+
+-- A job that had room under a limit gave it up: those that wait for it are looked at again.
+CREATE TRIGGER litequeue_limit_freed AFTER UPDATE OF state ON litequeue_job
+WHEN old.limit_key IS NOT NULL AND new.state <> 'running'
+  AND (old.state = 'running' OR (old.state = 'ready' AND new.state <> 'blocked')) BEGIN
+  UPDATE litequeue_hold SET open_at = 0 WHERE limit_key = old.limit_key;
+END;
+
 -- Without AUTOINCREMENT, which costs a page per job, the highest id ever given is kept when its job goes.
 CREATE TRIGGER litequeue_job_deleted AFTER DELETE ON litequeue_job BEGIN
   DELETE FROM litequeue_blob    WHERE job = old.id;
   DELETE FROM litequeue_failure WHERE job = old.id;
   DELETE FROM litequeue_log     WHERE job = old.id;
+  DELETE FROM litequeue_step    WHERE job = old.id;
+  DELETE FROM litequeue_edge    WHERE child = old.id;
   INSERT INTO litequeue_meta (key, value)
     SELECT 'last_id', old.id WHERE old.id > coalesce((SELECT max(id) FROM litequeue_job), 0)
     ON CONFLICT (key) DO UPDATE SET value = max(CAST(value AS INTEGER), CAST(excluded.value AS INTEGER));
 END;
 
--- Only queues that were ever paused have a row.
+-- A parent is gone: what it did not do it will never do, and a result that was to be passed can not be.
+CREATE TRIGGER litequeue_parent_deleted AFTER DELETE ON litequeue_job WHEN old.linked = 1 BEGIN
+  UPDATE litequeue_job SET expires_at = 0, message = 'job ' || old.id || ' was deleted'
+  WHERE finished_at IS NULL AND state <> 'running' AND id IN
+    (SELECT child FROM litequeue_edge
+     WHERE parent = old.id AND runs_on <> 'end' AND (passes = 1 OR old.finished_at IS NULL));
+  UPDATE litequeue_job SET pending = pending - 1, state = iif(pending > 1, 'blocked', 'scheduled')
+  WHERE old.finished_at IS NULL AND state = 'blocked' AND pending > 0
+    AND id IN (SELECT child FROM litequeue_edge WHERE parent = old.id);
+  DELETE FROM litequeue_edge WHERE parent = old.id;
+END;
+
+CREATE TRIGGER litequeue_limited_deleted AFTER DELETE ON litequeue_job WHEN old.limit_key IS NOT NULL BEGIN
+  UPDATE litequeue_hold SET open_at = 0 WHERE limit_key = old.limit_key;
+END;
+
+-- Only queues that were ever paused or limited have a row.
 CREATE TABLE litequeue_queue (
-  name      TEXT PRIMARY KEY,
-  paused_at INTEGER
+  name        TEXT PRIMARY KEY,
+  paused_at   INTEGER,
+  max_running INTEGER,  -- these four as in litequeue_limit
+  rate_count  INTEGER,
+  rate_period INTEGER,
+  burst       INTEGER
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE litequeue_worker (
@@ -157,4 +297,4 @@ FROM litequeue_failure;
 CREATE VIEW litequeue_queues AS
 SELECT queue, state, count(*) AS jobs FROM litequeue_job GROUP BY queue, state;
 
-INSERT INTO litequeue_meta (key, value) VALUES ('version', '1');
+INSERT INTO litequeue_meta (key, value) VALUES ('version', '2');

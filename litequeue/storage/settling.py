@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from sqlite3 import Connection
+from sqlite3 import Connection, IntegrityError
 
 from ..job import Cancelled, Complete, Crash, Fail, Failure, Lease, Note, Release, Settlement, Snoozed, Start
 
@@ -68,6 +68,13 @@ SET state = CASE WHEN cancelling THEN 'cancelled' WHEN ack = 'early' THEN 'faile
     finished_at = iif(cancelling OR ack = 'early' OR crashes + 1 >= coalesce(max_crashes, :max_crashes),
                       :now, NULL),
     crashes = crashes + 1, expires_at = NULL, worker = NULL, cancelling = 0, message = :message
+WHERE id = :id AND attempt = :attempt AND state = 'running'
+"""
+# It would wait again, but while it ran a newer job with its unique key came to wait in its place.
+REPLACED = """
+UPDATE litequeue_job
+SET state = 'cancelled', reason = 'replaced', finished_at = :now, worker = NULL, cancelling = 0,
+    message = 'a newer job with the same unique key waits', started_at = coalesce(started_at, :now)
 WHERE id = :id AND attempt = :attempt AND state = 'running'
 """
 START = """
@@ -198,7 +205,12 @@ def _complete(connection: Connection, settlement: Complete, now: int) -> bool:
 
 def _change(connection: Connection, statement: str, lease: Lease, now: int, **values: object) -> bool:
     parameters = {"id": lease.job, "attempt": lease.attempt, "now": now, **values}
-    return connection.execute(statement, parameters).rowcount == 1
+    try:
+        return connection.execute(statement, parameters).rowcount == 1
+    except IntegrityError as error:
+        if "litequeue_job.unique_key" not in str(error):
+            raise
+        return connection.execute(REPLACED, parameters).rowcount == 1
 
 
 def _record(connection: Connection, lease: Lease, failure: Failure, now: int) -> bool:

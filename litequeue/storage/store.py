@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from sqlite3 import Connection
+from typing import TypeVar
 
 from ..clock import SECOND, Clock
 from ..errors import JobNotFound, LeaseLost, NotAllowed
@@ -15,49 +16,21 @@ from ..job import (
     NewJobs,
     Note,
     Progress,
+    Rule,
     Settlement,
     Start,
     State,
+    Stored,
     Turn,
     Want,
 )
-from . import claims, enqueuing, limits, settling
+from . import claims, enqueuing, flow, limits, operating, settling
 from .database import Database
 from .gate import Durability
 from .reports import matching
 from .transactions import run_plain
 from .translate import translated
 
-CANCEL_WAITING = """
-UPDATE litequeue_job
-SET state = 'cancelled', reason = 'cancelled', finished_at = :now, parked = 0, message = :message
-WHERE id = :id AND state IN ('scheduled', 'blocked', 'ready')
-"""
-CANCEL_RUNNING = "UPDATE litequeue_job SET cancelling = 1 WHERE id = :id AND state = 'running'"
-RETRY = """
-UPDATE litequeue_job
-SET state = 'ready', reason = NULL, message = NULL, failures = 0, crashes = 0, run_at = :now,
-    started_at = NULL, finished_at = NULL, expires_at = NULL, result = NULL, result_codec = NULL,
-    progress = NULL, progress_text = NULL
-WHERE id = :id AND state IN ('failed', 'cancelled')
-"""
-FORGET_RESULT = "DELETE FROM litequeue_blob WHERE job = :id AND kind = 'result'"
-DELETE = "DELETE FROM litequeue_job WHERE id = :id AND state <> 'running'"
-PRUNE = """
-DELETE FROM litequeue_job WHERE id IN (
-  SELECT id FROM litequeue_job
-  WHERE queue = ? AND state = ? AND finished_at + retention <= ? AND finished_at IS NOT NULL
-  ORDER BY finished_at + retention LIMIT ?)
-"""
-IS_PRUNABLE = """
-SELECT 1 FROM litequeue_job
-WHERE queue = ? AND state = ? AND finished_at + retention <= ? AND finished_at IS NOT NULL LIMIT 1
-"""
-NEXT_QUEUE = "SELECT min(queue) FROM litequeue_job WHERE finished_at IS NOT NULL AND queue > ?"
-PAUSE = """
-INSERT INTO litequeue_queue (name, paused_at) VALUES (:name, :at)
-ON CONFLICT (name) DO UPDATE SET paused_at = excluded.paused_at
-"""
 QUEUE_OF = "SELECT queue FROM litequeue_job WHERE id = ?"
 STATE_OF = "SELECT state FROM litequeue_job WHERE id = ?"
 # A task's transaction shuts out its own worker's heartbeat; give that the time to renew what it could not.
@@ -66,7 +39,7 @@ UPDATE litequeue_worker SET lease_until = max(lease_until, :until)
 WHERE id = (SELECT worker FROM litequeue_job WHERE id = :id AND attempt = :attempt AND state = 'running')
 """
 _TIME_TO_RENEW = 5 * SECOND
-_FINAL = ("completed", "failed", "cancelled")
+T = TypeVar("T")
 Told = Callable[[int], None]
 
 
@@ -97,12 +70,37 @@ class Store:
                 limits.require_room(connection, jobs, bound)
             return enqueuing.insert(connection, jobs, self.clock.now())
 
+        is_single = not bound and enqueuing.takes_one_statement(jobs)
+        return self._add(jobs, operation, connection, is_single=is_single)
+
+    def enqueue_flow(
+        self, jobs: Sequence[NewJobs], connection: Connection | None = None, *, bound: int = 0
+    ) -> list[Stored]:
+        """`enqueue` for jobs of which some have a unique key, a limit or parents; what each came to.
+
+        Raises `DuplicateJob` when a key is taken that must be free, `JobNotFound` for an unknown parent.
+        """
+
+        def operation(connection: Connection) -> list[Stored]:
+            if bound:
+                limits.require_room(connection, jobs, bound)
+            return flow.insert(connection, jobs, self.clock.now())
+
+        return self._add(jobs, operation, connection, is_single=False)
+
+    def _add(
+        self,
+        jobs: Sequence[NewJobs],
+        operation: Callable[[Connection], T],
+        connection: Connection | None,
+        *,
+        is_single: bool,
+    ) -> T:
         if connection is not None:
             return self.database.write_on(connection, operation)
-        is_single = not bound and enqueuing.takes_one_statement(jobs)
-        ids = self.database.write(operation, Durability.FULL, is_single=is_single)
+        added = self.database.write(operation, Durability.FULL, is_single=is_single)
         self.hint([jobs[0].queue] if len(jobs) == 1 else {batch.queue for batch in jobs})
-        return ids
+        return added
 
     def hint(self, queues: Iterable[str]) -> None:
         """Wake an idle worker of each of these queues, once what was written can be seen."""
@@ -113,9 +111,9 @@ class Store:
 
     def take_turn(self, worker: int, turn: Turn) -> Progress:
         """Settle what ended, mark what began, and claim what is wanted, in one transaction."""
-        now = self.clock.now()
 
         def operation(connection: Connection) -> Progress:
+            now = self.clock.now()  # after the wait for the lock: rates are counted by it
             for note in turn.notes:
                 settling.note(connection, note, now)
             accepted = settling.settle_all(connection, turn.settlements, now)
@@ -195,66 +193,92 @@ class Store:
 
     # --- operator ----------------------------------------------------------------------------------
 
-    def cancel(self, job: int, message: str | None = None) -> State:
+    def cancel(self, job: int, message: str | None = None, *, connection: Connection | None = None) -> State:
         """Cancel a waiting job, or ask a running one to stop; the state it has then.
 
-        Raises `NotAllowed` for a final job, `JobNotFound` for none.
+        Jobs that wait for it are cancelled too, unless they want to run whatever becomes of it. Raises
+        `NotAllowed` for a final job, `JobNotFound` for none.
         """
-        state, changed = self._change_one(job, lambda c: _cancel(c, job, self.clock.now(), message))
+        now = self.clock.now()
+        state, changed = self._change_one(
+            job, lambda c: operating.cancel(c, job, now, message), connection=connection
+        )
         if not changed:
             raise NotAllowed(f"job {job} is {state} and can not be cancelled any more")
         return state
 
+    def cancel_tree(
+        self, job: int, message: str | None = None, *, connection: Connection | None = None
+    ) -> int:
+        """Cancel a job and everything below it; how many were not final. Raises `JobNotFound` for none."""
+        now = self.clock.now()
+        return self._change_one(
+            job, lambda c: operating.cancel_tree(c, job, now, message), connection=connection
+        )[1]
+
     def retry(self, job: int) -> None:
-        """Make a failed or cancelled job ready again, failures back to 0."""
-        state, changed = self._change_one(job, lambda c: _retry(c, job, self.clock.now()))
+        """Make a failed or cancelled job ready again, failures back to 0; with its cancelled children."""
+        state, changed = self._change_one(job, lambda c: operating.retry(c, job, self.clock.now()))
         if not changed:
-            raise NotAllowed(f"job {job} is {state}; only failed and cancelled jobs can be tried again")
+            raise NotAllowed(
+                f"job {job} is {state}; only failed and cancelled jobs can be tried again, and only while no "
+                "other job has the same unique key"
+            )
         self.hint(self._queues_of([job]))
 
     def delete(self, job: int) -> None:
         """Remove a job that is not running, with all that was stored about it."""
-        state, changed = self._change_one(job, lambda c: _delete(c, job))
+        state, changed = self._change_one(job, lambda c: operating.delete(c, job, self.clock.now()))
         if not changed:
-            raise NotAllowed(f"job {job} is {state}; cancel it, and delete it when it has ended")
+            raise NotAllowed(
+                f"job {job} is {state}; cancel what runs, or waits for its result, and delete it after that"
+            )
 
     def cancel_all(self, chosen: Filter, told: Told = nobody) -> int:
         """Cancel every job that matches and is not final; how many."""
         now = self.clock.now()
-        return self._change_all(chosen, lambda c, id: _cancel(c, id, now, None), told)
+        return self._change_all(chosen, lambda c, id: operating.cancel(c, id, now, None), told)
 
     def retry_all(self, chosen: Filter, told: Told = nobody) -> int:
         """Retry every failed or cancelled job that matches; how many."""
         now = self.clock.now()
-        changed = self._change_all(chosen, lambda c, id: _retry(c, id, now), told)
+        changed = self._change_all(chosen, lambda c, id: operating.retry(c, id, now), told)
         self.hint([chosen.queue] if chosen.queue else [])
         return changed
 
     def delete_all(self, chosen: Filter, told: Told = nobody) -> int:
         """Delete every job that matches and is not running; how many."""
-        return self._change_all(chosen, _delete, told)
+        now = self.clock.now()
+        return self._change_all(chosen, lambda c, id: operating.delete(c, id, now), told)
 
     def prune(self, limit: int = claims.CHUNK) -> int:
         """Delete final jobs whose retention is over, at most `limit`; how many."""
         now = self.clock.now()
-        if not self.database.read(lambda c: _is_prunable(c, now)):
+        if not self.database.read(lambda c: operating.is_prunable(c, now)):
             return 0
-        return self.database.write(lambda c: _prune(c, now, limit))
+        return self.database.write(lambda c: operating.prune(c, now, limit))
 
     def pause(self, queue: str) -> None:
         """Let no worker claim from the queue."""
         now = self.clock.now()
-        self.database.write(lambda c: _pause(c, queue, now), Durability.FULL)
+        self.database.write(lambda c: operating.pause(c, queue, now), Durability.FULL)
 
     def resume(self, queue: str) -> None:
         """Let workers claim from the queue again."""
-        self.database.write(lambda c: _pause(c, queue, None), Durability.FULL)
+        self.database.write(lambda c: operating.pause(c, queue, None), Durability.FULL)
+        self.hint([queue])
+
+    def limit(self, queue: str, rule: Rule) -> None:
+        """Set how many jobs of a queue may run at once, and start in a time; `Rule()` lifts it."""
+        self.database.write(lambda c: limits.define_queue(c, queue, rule), Durability.FULL)
         self.hint([queue])
 
     # --- inside ------------------------------------------------------------------------------------
 
-    def _change_one(self, job: int, change: Callable[[Connection], bool]) -> tuple[State, bool]:
-        def operation(connection: Connection) -> tuple[State, bool]:
+    def _change_one(
+        self, job: int, change: Callable[[Connection], T], *, connection: Connection | None = None
+    ) -> tuple[State, T]:
+        def operation(connection: Connection) -> tuple[State, T]:
             before = connection.execute(STATE_OF, (job,)).fetchone()
             if before is None:
                 raise JobNotFound(f"{self.database.path}: there is no job {job}")
@@ -262,6 +286,8 @@ class Store:
             after = connection.execute(STATE_OF, (job,)).fetchone()
             return State((after or before)[0]), changed
 
+        if connection is not None:
+            return self.database.write_on(connection, operation)
         return self.database.write(operation, Durability.FULL)
 
     def _change_all(self, chosen: Filter, change: Callable[[Connection, int], bool], told: Told) -> int:
@@ -284,45 +310,6 @@ class Store:
     def _queues_of(self, jobs: Sequence[int]) -> list[str]:
         rows = [self.database.read(lambda c, id=id: c.execute(QUEUE_OF, (id,)).fetchone()) for id in jobs]  # type: ignore[misc]
         return [row[0] for row in rows if row]
-
-
-def _cancel(connection: Connection, id: int, now: int, message: str | None) -> bool:
-    values = {"id": id, "now": now, "message": message and settling.storable(message)}
-    if connection.execute(CANCEL_WAITING, values).rowcount:
-        return True
-    return connection.execute(CANCEL_RUNNING, values).rowcount == 1
-
-
-def _retry(connection: Connection, id: int, now: int) -> bool:
-    if not connection.execute(RETRY, {"id": id, "now": now}).rowcount:
-        return False
-    connection.execute(FORGET_RESULT, {"id": id})
-    return True
-
-
-def _pause(connection: Connection, queue: str, at: int | None) -> None:
-    connection.execute(PAUSE, {"name": queue, "at": at})
-
-
-def _delete(connection: Connection, id: int) -> bool:
-    return connection.execute(DELETE, {"id": id}).rowcount == 1
-
-
-def _is_prunable(connection: Connection, now: int) -> bool:
-    queue = ""
-    while (queue := connection.execute(NEXT_QUEUE, (queue,)).fetchone()[0]) is not None:
-        for state in _FINAL:
-            if connection.execute(IS_PRUNABLE, (queue, state, now)).fetchone() is not None:
-                return True
-    return False
-
-
-def _prune(connection: Connection, now: int, limit: int) -> int:
-    gone, queue = 0, ""
-    while (queue := connection.execute(NEXT_QUEUE, (queue,)).fetchone()[0]) is not None:
-        for state in _FINAL:
-            gone += connection.execute(PRUNE, (queue, state, now, limit - gone)).rowcount
-    return gone
 
 
 def _lost(lease: Lease) -> str:

@@ -6,6 +6,7 @@ import os
 import tempfile
 import unittest
 from collections.abc import Callable
+from itertools import pairwise
 
 from litequeue import Queue
 from litequeue.job import Claimed, Complete, NewJobs, NewWorker, Turn, Want
@@ -99,7 +100,9 @@ class TestCost(unittest.TestCase):
             action()
         for connection in database._writers.values():
             connection.set_trace_callback(None)
-        return len(seen) / times, os.path.getsize(f"{self.path}-wal") / FRAME / times
+        # Where a trigger asks whether it is meant, the statement that asked it is told again.
+        statements = sum(one != before for before, one in pairwise(["", *seen]))
+        return statements / times, os.path.getsize(f"{self.path}-wal") / FRAME / times
 
 
 def _empty_log(database: Database) -> None:

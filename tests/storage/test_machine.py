@@ -418,6 +418,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.check_verb(self.engines[handle].store.cancel, self.job(pick), row, allowed=allowed)
         if row is not None and row.state in WAITING:
             row.end("cancelled", "cancelled", self.clock.now())
+            self.model.expire(self.clock.now())
         elif row is not None and row.state == "running":
             row.cancelling = 1
 
@@ -438,6 +439,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.check_verb(self.engines[handle].store.delete, self.job(pick), row, allowed=allowed)
         if row is not None and allowed:
             self.model.forget([row.id])
+            self.model.expire(self.clock.now())
 
     def check_verb(self, verb: Any, id: int, row: Row | None, *, allowed: bool) -> None:
         try:

@@ -86,16 +86,16 @@ class TestRefusals(FileCase):
             "UPDATE litequeue_meta SET value = '99' WHERE key = 'version'",
             "PRAGMA journal_mode = DELETE",
         )
-        self.refuse(errors.SchemaTooNew, "version 99, this litequeue knows 1; upgrade")
+        self.refuse(errors.SchemaTooNew, "version 99, this litequeue knows 2; upgrade")
 
     def test_a_newer_schema_that_lacks_a_table_of_ours(self) -> None:
         self.open().close()
         sql(
             self.path,
             "DROP TABLE litequeue_log",
-            "UPDATE litequeue_meta SET value = '2' WHERE key = 'version'",
+            "UPDATE litequeue_meta SET value = '3' WHERE key = 'version'",
         )
-        self.refuse(errors.SchemaTooNew, "version 2")
+        self.refuse(errors.SchemaTooNew, "version 3")
 
     def test_an_old_sqlite(self) -> None:
         old = mock.patch.object(sqlite3, "sqlite_version_info", (3, 36, 0))
@@ -353,10 +353,12 @@ class TestUpgrade(FileCase):
     """A later version adds to the file; `SCHEMA_VERSION` and `MIGRATIONS` are stood in for."""
 
     def upgraded(self, *statements: str) -> mock._patch[int]:
-        migrations = mock.patch.object(opening, "MIGRATIONS", {1: statements})
+        migrations = mock.patch.object(
+            opening, "MIGRATIONS", {**opening.MIGRATIONS, opening.SCHEMA_VERSION: statements}
+        )
         migrations.start()
         self.addCleanup(migrations.stop)
-        return mock.patch.object(opening, "SCHEMA_VERSION", 2)
+        return mock.patch.object(opening, "SCHEMA_VERSION", opening.SCHEMA_VERSION + 1)
 
     def test_the_schema_says_its_version(self) -> None:
         self.open()
@@ -371,9 +373,36 @@ class TestUpgrade(FileCase):
         ):
             database = self.open()
             self.assertEqual(self.stored_ids(database), [1, 2, 3])
-            self.assertEqual(database.read(lambda c: opening.stored_version(c, "")), 2)
+            self.assertEqual(database.read(lambda c: opening.stored_version(c, "")), 3)
             self.open()
         self.assertEqual(look_into(self.path, "SELECT colour FROM litequeue_job"), [(None,)] * 3)
+
+    def test_a_file_of_each_older_version_becomes_like_a_new_one(self) -> None:
+        for old in sorted(Path(__file__).with_name("versions").glob("*.sql")):
+            with self.subTest(old.name):
+                path = self.folder / f"{old.stem}.db"
+                with closing(sqlite3.connect(path)) as connection:
+                    connection.execute("PRAGMA journal_mode = WAL")
+                    connection.executescript(old.read_text(encoding="utf-8"))
+                    connection.execute("INSERT INTO litequeue_job (task) VALUES ('app:task')")
+                    connection.commit()
+                store = self.store(path)
+                self.assertEqual(self.enqueue(store, 2), [2, 3])
+                store.delete(1)
+                self.assertEqual(self.shape(path), self.shape(self.new_file()))
+
+    def new_file(self) -> Path:
+        path = self.folder / "new.db"
+        self.store(path).database.close()
+        return path
+
+    def shape(self, path: Path) -> dict[str, object]:
+        """The columns of each table, and the text of all else."""
+        names = look_into(path, "SELECT name, type, sql FROM sqlite_schema WHERE name LIKE 'litequeue_%'")
+        return {
+            name: look_into(path, f"PRAGMA table_xinfo({name})") if kind == "table" else sql
+            for name, kind, sql in names
+        }
 
     def test_who_was_there_before_is_told(self) -> None:
         old = self.open()
@@ -400,7 +429,7 @@ class TestUpgrade(FileCase):
 
     def test_a_reader_does_not_upgrade(self) -> None:
         self.open()
-        words = "its schema has version 1; start a worker"
+        words = "its schema has version 2; start a worker"
         upgraded = self.upgraded("CREATE TABLE litequeue_new (x)")
         with upgraded, self.assertRaisesRegex(errors.DatabaseError, words):
             self.open(read_only=True)

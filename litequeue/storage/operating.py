@@ -1,0 +1,110 @@
+"""What people do to jobs: cancel, retry, delete, prune, pause."""
+
+from __future__ import annotations
+
+from sqlite3 import Connection, IntegrityError
+
+from . import claims, flow, settling
+
+CANCEL_WAITING = """
+UPDATE litequeue_job
+SET state = 'cancelled', reason = 'cancelled', finished_at = :now, parked = 0, message = :message
+WHERE id = :id AND state IN ('scheduled', 'blocked', 'ready')
+"""
+CANCEL_RUNNING = "UPDATE litequeue_job SET cancelling = 1 WHERE id = :id AND state = 'running'"
+RETRY = """
+UPDATE litequeue_job
+SET state = 'ready', reason = NULL, message = NULL, failures = 0, crashes = 0, run_at = :now,
+    started_at = NULL, finished_at = NULL, expires_at = NULL, result = NULL, result_codec = NULL,
+    progress = NULL, progress_text = NULL
+WHERE id = :id AND state IN ('failed', 'cancelled')
+"""
+FORGET_RESULT = "DELETE FROM litequeue_blob WHERE job = :id AND kind = 'result'"
+# A result that another job waits for is kept, as is one that it might be tried again with.
+_IS_NEEDED = """
+linked = 1 AND EXISTS (
+  SELECT 1 FROM litequeue_edge JOIN litequeue_job AS child ON child.id = litequeue_edge.child
+  WHERE litequeue_edge.parent = litequeue_job.id AND passes = 1 AND child.finished_at IS NULL)
+"""
+DELETE = f"""
+DELETE FROM litequeue_job
+WHERE id = :id AND state <> 'running' AND NOT (state = 'completed' AND {_IS_NEEDED})
+"""
+PRUNE = f"""
+DELETE FROM litequeue_job WHERE id IN (
+  SELECT id FROM litequeue_job
+  WHERE queue = ? AND state = ? AND finished_at + retention <= ? AND finished_at IS NOT NULL
+    AND NOT ({_IS_NEEDED})
+  ORDER BY finished_at + retention LIMIT ?)
+"""
+IS_PRUNABLE = f"""
+SELECT 1 FROM litequeue_job
+WHERE queue = ? AND state = ? AND finished_at + retention <= ? AND finished_at IS NOT NULL
+  AND NOT ({_IS_NEEDED})
+LIMIT 1
+"""
+NEXT_QUEUE = "SELECT min(queue) FROM litequeue_job WHERE finished_at IS NOT NULL AND queue > ?"
+PAUSE = """
+INSERT INTO litequeue_queue (name, paused_at) VALUES (:name, :at)
+ON CONFLICT (name) DO UPDATE SET paused_at = excluded.paused_at
+"""
+_FINAL = ("completed", "failed", "cancelled")
+
+
+def cancel(connection: Connection, id: int, now: int, message: str | None) -> bool:
+    """Cancel a job that waits, with those that wait for it, or ask a running one to stop."""
+    values = {"id": id, "now": now, "message": message and settling.storable(message)}
+    if connection.execute(CANCEL_WAITING, values).rowcount:
+        claims.expire(connection, now)
+        return True
+    return connection.execute(CANCEL_RUNNING, values).rowcount == 1
+
+
+def cancel_tree(connection: Connection, id: int, now: int, message: str | None) -> int:
+    """Cancel a job and all below it, whatever ends they wait for; how many."""
+    below = flow.descendants(connection, id)  # before they are cancelled: no edge is lost by that
+    return sum(cancel(connection, each, now, message) for each in [*reversed(below), id])
+
+
+def retry(connection: Connection, id: int, now: int) -> bool:
+    """Make a final job ready again, with those that were cancelled because of it."""
+    try:
+        if not connection.execute(RETRY, {"id": id, "now": now}).rowcount:
+            return False
+    except IntegrityError:
+        return False  # its unique key is another job's by now
+    connection.execute(FORGET_RESULT, {"id": id})
+    flow.revive_children(connection, id)
+    return True
+
+
+def pause(connection: Connection, queue: str, at: int | None) -> None:
+    """Pause a queue, or resume it (`at` is None)."""
+    connection.execute(PAUSE, {"name": queue, "at": at})
+
+
+def delete(connection: Connection, id: int, now: int) -> bool:
+    """Remove a job that neither runs nor keeps a result that others wait for."""
+    if connection.execute(DELETE, {"id": id}).rowcount != 1:
+        return False
+    claims.expire(connection, now)
+    return True
+
+
+def is_prunable(connection: Connection, now: int) -> bool:
+    """Whether there is a job to prune."""
+    queue = ""
+    while (queue := connection.execute(NEXT_QUEUE, (queue,)).fetchone()[0]) is not None:
+        for state in _FINAL:
+            if connection.execute(IS_PRUNABLE, (queue, state, now)).fetchone() is not None:
+                return True
+    return False
+
+
+def prune(connection: Connection, now: int, limit: int) -> int:
+    """Delete at most so many final jobs whose retention is over; how many."""
+    gone, queue = 0, ""
+    while (queue := connection.execute(NEXT_QUEUE, (queue,)).fetchone()[0]) is not None:
+        for state in _FINAL:
+            gone += connection.execute(PRUNE, (queue, state, now, limit - gone)).rowcount
+    return gone
