@@ -3,16 +3,18 @@
 The house, from the ground up; imports go down these floors, never up:
 
     errors directives clock retry codec job             records and arithmetic, no I/O
-    names options mold
+    names keys rates options mold
     storage/                                            the only rooms that speak SQL
         schema.sql   the tables, their rules and indexes
         database     connections, transactions, the file itself
         gate         one writer at a time per process, group commit
         sidefile     locks beside the file: the writers' queue, signs of life
         store        the verbs: enqueue, claim, complete, fail, …
+        flow limits  unique keys, parents and children; how much may run at once
         workers      sign on, renew, reap
         reports      what is read back
-    tasks context resolve explain handle queue          what users hold
+    tasks workflow graphs context resolve explain       what users hold
+    handle queue
     worker/                                             claims, runs, settles
         execution    a claimed job becomes an outcome; it never sees the store
         loop         claims and settles; nothing else does
@@ -29,6 +31,7 @@ from .directives import Cancel, Reject, RetryLater, Snooze, TaskTimeout
 from .errors import (
     BadArguments,
     DatabaseError,
+    DuplicateJob,
     EncodingError,
     InvalidOption,
     InvalidTask,
@@ -43,11 +46,12 @@ from .errors import (
     QueueFull,
     WorkerError,
 )
-from .handle import Job
+from .handle import Job, JobGroup
 from .job import State
 from .queue import Queue
 from .retry import Retry
 from .tasks import Call, Task
+from .workflow import Chain, Group, group
 
 __version__ = "0.1.0"
 
@@ -57,14 +61,18 @@ __all__ = [
     "BadArguments",
     "Call",
     "Cancel",
+    "Chain",
     "Codec",
     "DatabaseError",
+    "DuplicateJob",
     "EncodingError",
+    "Group",
     "InvalidOption",
     "InvalidTask",
     "Job",
     "JobCancelled",
     "JobFailed",
+    "JobGroup",
     "JobNotFound",
     "JsonCodec",
     "LeaseLost",
@@ -83,4 +91,5 @@ __all__ = [
     "TaskTimeout",
     "WorkerError",
     "current_job",
+    "group",
 ]

@@ -4,19 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from sqlite3 import Connection
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .codec import byte_size, call_writer
-from .errors import InvalidOption, PayloadTooLarge
+from .errors import InvalidOption, InvalidTask, PayloadTooLarge
+from .graphs import Caller, Payload
 from .job import NewJobs
 from .mold import Mold, make_mold
 from .options import NO_OPTIONS, Options
 from .tasks import Call, Task, make_task
+from .workflow import Ends, Node, as_node
 
 if TYPE_CHECKING:
     from .queue import Queue
 
-Payload = str | bytes
+
+class Cast(NamedTuple):
+    """Jobs to store, the connection that their calls name, and where the ends of each graph stand.
+
+    No ends mean that there is none: each payload is a job that waits for nothing.
+    """
+
+    jobs: list[NewJobs]
+    connection: Connection | None
+    ends: list[Ends] | None = None
 
 
 class Caster:
@@ -27,32 +38,48 @@ class Caster:
         self._plain = plain
         self._write = call_writer(queue.codec)
 
-    def cast(self, call: Call[Any]) -> tuple[NewJobs, Connection | None]:
-        """The job to store, and the connection that the call names."""
-        mold = self._mold(call)
-        return mold.cast((self._payload(call),), self._queue.clock.now()), mold.connection
+    def cast(self, mold: Mold, call: Call[Any]) -> NewJobs:
+        """The job of a call that waits for nothing."""
+        return mold.cast((self._payload(call),), self._queue.clock.now())
 
-    def cast_all(self, calls: Iterable[Call[Any]]) -> tuple[list[NewJobs], Connection | None]:
-        """The jobs to store, in batches of those that follow each other and are alike."""
+    def cast_all(self, nodes: Iterable[object]) -> Cast:
+        """The jobs of all calls and graphs; calls that follow each other and are alike in one batch."""
         # By identity, and kept with what has it: calls may be made one by one, and their ids be used again.
         molds: dict[tuple[int, int], tuple[Mold, Task[..., Any], Options]] = {}
-        batches: list[tuple[Mold, list[Payload]]] = []
+        batches: list[tuple[Mold, list[Payload]] | Node] = []
         task = options = None
-        for call in calls:
+        for call in nodes:
+            if type(call) is not Call:
+                batches.append(as_node(call))
+                task = None
+                continue
             if call.task is not task or call.options is not options:
                 task, options = call.task, call.options
                 key = (id(task), id(options))
                 if key not in molds:
-                    molds[key] = self._mold(call), task, options
+                    molds[key] = self.mold(call), task, options
                 mold = molds[key][0]
                 payloads: list[Payload] = []
-                batches.append((mold, payloads))
-            payloads.append(self._payload(call))
-        now = self._queue.clock.now()  # only here: to make the calls may have taken a while
-        jobs = [mold.cast(payloads, now) for mold, payloads in batches]
-        return jobs, _one_connection(mold for mold, _ in batches)
+                if mold.flow is None:
+                    batches.append((mold, payloads))
+            if mold.flow is None:
+                payloads.append(self._payload(call))
+            else:
+                batches.append(call)
+        return self._finish(batches)
 
-    def _mold(self, call: Call[Any]) -> Mold:
+    def _finish(self, batches: list[tuple[Mold, list[Payload]] | Node]) -> Cast:
+        caller = Caller(
+            self.mold, self._payload, self._queue.clock.now()
+        )  # now: to make calls may take a while
+        for batch in batches:
+            if type(batch) is tuple:
+                caller.add_batch(*batch)
+            else:
+                caller.add_node(batch)  # type: ignore[arg-type]
+        return Cast(caller.jobs, _one_connection(caller.molds), caller.ends if caller.is_graph else None)
+
+    def mold(self, call: Call[Any]) -> Mold:
         """What all jobs of a task with these options have in common."""
         task, queue = call.task, self._queue
         if call.options is NO_OPTIONS and task.mold is not None and task.mold[0] is queue:
@@ -81,6 +108,13 @@ class Caster:
                 f"{limit:,}; store the data in a file and pass its path, or open Queue(…, max_payload=…)"
             )
         return payload
+
+
+def each_node(nodes: object) -> Iterable[object]:
+    """The calls given. Raises `InvalidTask` for a single one, or what is no list."""
+    if isinstance(nodes, Call) or not isinstance(nodes, Iterable):
+        raise InvalidTask(f"{nodes!r:.100} is not a list of calls; give [task.call(…), …]")
+    return nodes
 
 
 def _one_connection(molds: Iterable[Mold]) -> Connection | None:

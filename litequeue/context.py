@@ -7,10 +7,11 @@ import threading
 from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import AbstractContextManager
 from contextvars import ContextVar
+from datetime import datetime
 from sqlite3 import Connection
 from typing import Any
 
-from .clock import SECOND, Clock
+from .clock import SECOND, Clock, to_datetime
 from .errors import InvalidOption, LiteQueueError
 from .job import Claimed, Note
 from .options import meta_text
@@ -114,6 +115,7 @@ class RunningJob:
         self.queue = claimed.queue
         self.attempt = claimed.lease.attempt
         self.failures = claimed.failures
+        self._scheduled_for = claimed.scheduled_for
         self._meta = None if claimed.meta is None else Meta(claimed.meta, mailbox)
         self._clock = clock
         self._mailbox = mailbox
@@ -133,6 +135,11 @@ class RunningJob:
     def cancelled(self) -> bool:
         """Whether somebody asked this job to stop; a long task looks at it now and then."""
         return self._cancelled
+
+    @property
+    def scheduled_for(self) -> datetime | None:
+        """The instant for which a schedule made this job, which may be long ago; None for other jobs."""
+        return None if self._scheduled_for is None else to_datetime(self._scheduled_for)
 
     def time_left(self) -> float | None:
         """Seconds until the time limit, never below 0; None without a limit."""

@@ -31,6 +31,8 @@ class Case:
     paused: bool
     ahead: int
     workers: tuple[WorkerInfo, ...]
+    parents: tuple[Snapshot, ...] = ()
+    opens_at: int | None = None
 
     @property
     def servers(self) -> list[WorkerInfo]:
@@ -46,7 +48,13 @@ def explain(reports: Reports, workers: Workers, clock: Clock, id: int) -> Explan
     job = reports.job(id)
     alive = tuple(worker for worker in reports.workers() if workers.is_alive(worker))
     ahead = reports.ahead(job) if job.state is State.READY else 0
-    case = Case(job, clock.now(), job.queue in reports.paused(), ahead, alive)
+    now = clock.now()
+    parents: tuple[Snapshot, ...] = ()
+    opens_at = None
+    if job.state is State.BLOCKED:
+        parents = tuple(reports.job(parent) for parent in reports.parents(id)) if job.pending else ()
+        opens_at = None if job.limit_key is None else reports.room(job.limit_key, now).open_at
+    case = Case(job, now, job.queue in reports.paused(), ahead, alive, parents, opens_at)
     found = (condition(case) for condition in CONDITIONS)
     return next(explanation for explanation in found if explanation is not None)
 
@@ -84,13 +92,28 @@ def _running(case: Case) -> Explanation | None:
 
 
 def _blocked(case: Case) -> Explanation | None:
-    return Explanation("blocked", "it waits for other jobs") if case.job.state is State.BLOCKED else None
+    if case.job.state is not State.BLOCKED:
+        return None
+    waiting = [parent for parent in case.parents if parent.finished_at is None]
+    if waiting:
+        first, more = waiting[0], len(waiting) - 1
+        words = f"it waits for job {first.id}, which is {first.state}"
+        return Explanation("blocked", words + (f", and for {_count(more, 'other job')}" if more else ""))
+    limit = case.job.limit_key
+    if limit is None:
+        return Explanation("blocked", "it is blocked, but the file says by nothing; cancel it and retry it")
+    if case.opens_at is None or case.opens_at <= case.now:
+        return Explanation("limited", f"its limit {limit!r} has no room; it runs when a job under it ends")
+    seconds = (case.opens_at - case.now) / SECOND
+    return Explanation("limited", f"the rate of its limit {limit!r} has room again in {seconds:,.1f} s")
 
 
 def _expiring(case: Case) -> Explanation | None:
     expires = case.job.expires_at
     if expires is None or expires > case.now:
         return None
+    if expires == 0:
+        return Explanation("parent", f"{case.job.message}, so the next claim cancels it")
     return Explanation("expired", f"it expired at {_at(expires)}; the next claim cancels it")
 
 
@@ -140,8 +163,8 @@ def _next(case: Case) -> Explanation:
 CONDITIONS: tuple[Condition, ...] = (
     _ended,
     _running,
-    _blocked,
     _expiring,
+    _blocked,
     _not_due,
     _paused,
     _unserved,

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Generic, TypeVar
+from sqlite3 import Connection
+from typing import Any, Generic, TypeVar, overload
 
 from .clock import SECOND, Clock, duration, pause, to_datetime
 from .codec import Codec, reader
@@ -44,10 +45,13 @@ class Desk:
 class Job(Generic[R]):
     """A stored job. Attributes show it as it was read last; `refresh()` reads it again."""
 
-    __slots__ = ("_call", "_desk", "_snapshot", "id")
+    __slots__ = ("_call", "_desk", "_snapshot", "created", "id")
 
-    def __init__(self, desk: Desk, id: int, snapshot: Snapshot | None = None) -> None:
+    def __init__(
+        self, desk: Desk, id: int, snapshot: Snapshot | None = None, *, created: bool = True
+    ) -> None:
         self.id = id
+        self.created = created  # False: an enqueue found that this job has the unique key already
         self._desk = desk
         self._snapshot = snapshot
         self._call: tuple[tuple[Any, ...], dict[str, Any]] | None = None
@@ -167,6 +171,21 @@ class Job(Generic[R]):
         """What the task logged through `current_job().log()`."""
         return self._desk.reports.log(self.id)
 
+    @property
+    def clock(self) -> Clock:
+        """The clock of its queue."""
+        return self._desk.clock
+
+    @property
+    def parents(self) -> list[Job[Any]]:
+        """The jobs that this one waits or waited for."""
+        return [Job(self._desk, id) for id in self._desk.reports.parents(self.id)]
+
+    @property
+    def children(self) -> list[Job[Any]]:
+        """The jobs that wait or waited for this one."""
+        return [Job(self._desk, id) for id in self._desk.reports.children(self.id)]
+
     # --- waiting -----------------------------------------------------------------------------------
 
     def wait(self, timeout: float | timedelta | None = None) -> State:
@@ -224,10 +243,20 @@ class Job(Generic[R]):
 
     # --- verbs -------------------------------------------------------------------------------------
 
-    def cancel(self, reason: str | None = None) -> None:
-        """Cancel it, or ask it to stop if it runs. Raises `NotAllowed` when it is final."""
-        self._desk.store.cancel(self.id, reason)
-        self.refresh()
+    def cancel(
+        self, reason: str | None = None, *, tree: bool = False, connection: Connection | None = None
+    ) -> None:
+        """Cancel it, or ask it to stop if it runs; with `tree` also every job below it.
+
+        With a connection of yours to the same file this is a part of your transaction there. Raises
+        `NotAllowed` when it is final.
+        """
+        if tree:
+            self._desk.store.cancel_tree(self.id, reason, connection=connection)
+        else:
+            self._desk.store.cancel(self.id, reason, connection=connection)
+        if connection is None:
+            self.refresh()
 
     def retry(self) -> None:
         """Run a failed or cancelled job again, failures back to 0. Raises `NotAllowed` for others."""
@@ -269,6 +298,40 @@ class Job(Generic[R]):
         if not last:
             return JobFailed(self.id, reason, "", self.snapshot.message or "", "")
         return JobFailed(self.id, reason, last[0].type, last[0].message, last[0].traceback)
+
+
+class JobGroup(Sequence[Job[R]]):
+    """The jobs of a group, in the order of its calls."""
+
+    def __init__(self, jobs: Sequence[Job[R]]) -> None:
+        self._jobs = tuple(jobs)
+
+    @overload
+    def __getitem__(self, place: int) -> Job[R]: ...
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[Job[R]]: ...
+    def __getitem__(self, place: Any) -> Any:
+        return self._jobs[place]
+
+    def __len__(self) -> int:
+        return len(self._jobs)
+
+    def result(self, timeout: float | timedelta | None = None) -> list[R]:
+        """What all of them returned, in order, waited for. Raises what `Job.result` raises."""
+        if timeout is None or not self._jobs:
+            return [job.result() for job in self._jobs]
+        clock = self._jobs[0].clock
+        end = clock.monotonic() + duration(timeout, "timeout")
+        return [job.result(max(0.0, (end - clock.monotonic()) / SECOND)) for job in self._jobs]
+
+    def cancel(self, reason: str | None = None) -> None:
+        """Cancel those that are not final."""
+        for job in self._jobs:
+            if job.refresh().state not in FINAL:
+                job.cancel(reason)
+
+    def __repr__(self) -> str:
+        return f"<JobGroup of {len(self._jobs)}>"
 
 
 def _moment(micros: int | None) -> datetime | None:

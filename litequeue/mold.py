@@ -7,8 +7,28 @@ from dataclasses import dataclass
 from sqlite3 import Connection
 from typing import Any
 
-from .job import NewJobs
+from .job import NewJobs, Rule
+from .keys import KeyOption
 from .options import UNSET, Options
+
+
+@dataclass(frozen=True, slots=True)
+class FlowMold:
+    """What decides when each job of a task may run, and what runs after it; times in microseconds."""
+
+    unique: KeyOption | None
+    unique_for: int | None
+    on_duplicate: str
+    max_wait: int | None
+    key: KeyOption | None
+    rule: Rule
+    after: tuple[int, ...]
+    runs_on: str
+    on_success: Any
+    on_failure: Any
+
+
+NO_FLOW = FlowMold(None, None, "return", None, None, Rule(), (), "success", None, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +50,7 @@ class Mold:
     meta: str | None
     options: str | None
     connection: Connection | None
+    flow: FlowMold | None
 
     def cast(self, payloads: Sequence[str | bytes], now: int) -> NewJobs:
         """The jobs for these encoded arguments, enqueued now."""
@@ -70,6 +91,29 @@ def make_mold(
         meta=_or(options.meta, None),
         options=options.stored(declared),
         connection=_or(options.connection, None),
+        flow=_flow_mold(options) if any(getattr(options, name) is not UNSET for name in _OF_FLOW) else None,
+    )
+
+
+_OF_FLOW = (
+    *("unique", "max_running", "rate", "key", "after", "on_success", "on_failure", "on_parent_failure"),
+)
+
+
+def _flow_mold(options: Options) -> FlowMold:
+    starts, period = _or(options.rate, (None, None))
+    rule = Rule(_or(options.max_running, None), starts, period, _or(options.burst, None))
+    return FlowMold(
+        unique=_or(options.unique, None),
+        unique_for=_or(options.unique_for, None),
+        on_duplicate=_or(options.on_duplicate, "return"),
+        max_wait=_or(options.max_wait, None),
+        key=_or(options.key, None),
+        rule=rule,
+        after=_or(options.after, ()),
+        runs_on="end" if options.on_parent_failure == "run" else "success",
+        on_success=_or(options.on_success, None),
+        on_failure=_or(options.on_failure, None),
     )
 
 

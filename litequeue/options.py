@@ -8,13 +8,30 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta
 from sqlite3 import Connection
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, Protocol, TypedDict
 
 from .clock import SECOND, duration, instant
 from .errors import EncodingError, InvalidOption
+from .keys import KeyOption, checked_key
+from .rates import Rate, rate_of
 from .retry import Retry, RetryFunction, RetryOption, retry_policy
 
 Duration = float | timedelta
+
+
+class Numbered(Protocol):
+    """A job, as far as others wait for it."""
+
+    id: int
+
+
+class Enqueueable(Protocol):
+    """A call, or a graph of them, that runs after a job."""
+
+    def enqueue(self) -> Any:
+        """Store it."""
+
+
 _NAME_LIMIT = 200
 
 
@@ -34,11 +51,23 @@ class TaskOptions(TypedDict, total=False):
     meta: Mapping[str, object]
     max_crashes: int
     isolate: bool
+    unique: KeyOption
+    unique_for: Duration
+    on_duplicate: Literal["return", "raise", "replace"]
+    max_wait: Duration
+    max_running: int
+    rate: str
+    burst: int
+    key: KeyOption
+    on_success: Enqueueable
+    on_failure: Enqueueable
+    on_parent_failure: Literal["cancel", "run"]
 
 
 class CallOptions(TaskOptions, total=False):
-    """What may be said of a call: the task's options, and the connection to write through."""
+    """What may be said of a call: the task's options, its parents, and the connection to write through."""
 
+    after: Numbered | int | Iterable[Numbered | int]
     connection: Connection
 
 
@@ -68,6 +97,18 @@ class Options:
     meta: str = UNSET
     max_crashes: int = UNSET
     isolate: bool = UNSET
+    unique: KeyOption = UNSET
+    unique_for: int = UNSET
+    on_duplicate: str = UNSET
+    max_wait: int = UNSET
+    max_running: int = UNSET
+    rate: Rate = UNSET
+    burst: int = UNSET
+    key: KeyOption = UNSET
+    after: tuple[int, ...] = UNSET
+    on_success: Any = UNSET
+    on_failure: Any = UNSET
+    on_parent_failure: str = UNSET
     connection: Connection = UNSET
 
     def over(self, base: Options) -> Options:
@@ -124,7 +165,20 @@ def checked(given: Mapping[str, Any]) -> Options:
         values.update(check(value))
     if "delay" in values and "run_at" in values:
         raise InvalidOption("delay and run_at are both given; a job can wait for one of them")
+    _require_partners(values)
     return Options(**values) if values else NO_OPTIONS
+
+
+def _require_partners(values: Mapping[str, Any]) -> None:
+    """Raise `InvalidOption` when an option is given that means nothing without another."""
+    for name, partner in (("burst", "rate"), ("max_wait", "on_duplicate")):
+        if name in values and partner not in values:
+            raise InvalidOption(f"{name} is given without {partner}, which it belongs to")
+    if values.get("on_duplicate") == "replace" and "unique_for" in values:
+        raise InvalidOption(
+            "on_duplicate='replace' changes a job that waits, so unique_for, which binds after its end, "
+            "does not go with it"
+        )
 
 
 def text_name(value: object, what: str) -> str:
@@ -238,6 +292,23 @@ def _isolate(value: object) -> bool:
     return value
 
 
+def _one_of(value: object, what: str, *choices: str) -> str:
+    if value not in choices:
+        raise InvalidOption(f"{what} is {value!r:.80}; give {' or '.join(map(repr, choices))}")
+    return str(value)
+
+
+def _after(value: Any) -> tuple[int, ...]:
+    given = value if isinstance(value, Iterable) and not isinstance(value, (str, bytes)) else [value]
+    return tuple(whole(getattr(job, "id", job), "a job in after", 1, 2**63 - 1) for job in given)
+
+
+def _node(value: Any, what: str) -> Any:
+    if not hasattr(value, "enqueue") or not hasattr(value, "using") or not hasattr(value, "then"):
+        raise InvalidOption(f"{what} is {value!r:.80}; give a call: task.call(…)")
+    return value
+
+
 def _connection(value: object) -> Connection:
     if not isinstance(value, Connection):
         raise InvalidOption(f"connection is {value!r:.80}; give an open sqlite3.Connection")
@@ -258,5 +329,17 @@ _CHECKS: dict[str, Callable[[Any], dict[str, Any]]] = {
     "meta": lambda v: {"meta": _meta(v)},
     "max_crashes": lambda v: {"max_crashes": whole(v, "max_crashes", 1, 1_000_000)},
     "isolate": lambda v: {"isolate": _isolate(v)},
+    "unique": lambda v: {"unique": checked_key(v, "unique")},
+    "unique_for": lambda v: {"unique_for": duration(v, "unique_for")},
+    "on_duplicate": lambda v: {"on_duplicate": _one_of(v, "on_duplicate", "return", "raise", "replace")},
+    "max_wait": lambda v: {"max_wait": duration(v, "max_wait")},
+    "max_running": lambda v: {"max_running": whole(v, "max_running", 1, 1_000_000)},
+    "rate": lambda v: {"rate": rate_of(v)},
+    "burst": lambda v: {"burst": whole(v, "burst", 1, 10**9)},
+    "key": lambda v: {"key": checked_key(v, "key")},
+    "after": lambda v: {"after": _after(v)},
+    "on_success": lambda v: {"on_success": _node(v, "on_success")},
+    "on_failure": lambda v: {"on_failure": _node(v, "on_failure")},
+    "on_parent_failure": lambda v: {"on_parent_failure": _one_of(v, "on_parent_failure", "cancel", "run")},
     "connection": lambda v: {"connection": _connection(v)},
 }

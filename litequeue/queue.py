@@ -11,11 +11,11 @@ from datetime import timedelta
 from sqlite3 import Connection
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, Unpack, overload
 
-from .casting import Caster
+from .casting import Caster, each_node
 from .clock import Clock, SystemClock, duration
 from .codec import JSON, NO_TYPES, Codec, checked_codec
 from .errors import InvalidOption, InvalidTask, QueueClosed
-from .handle import Desk, Job
+from .handle import Desk, Job, JobGroup
 from .job import NewJobs, WorkerInfo
 from .options import (
     NO_OPTIONS,
@@ -43,12 +43,12 @@ from .tasks import (
     Named,
     Task,
     by_name,
-    each_call,
     is_same,
     job_filter,
     make_task,
     task_name,
 )
+from .workflow import Chain, Node
 
 if TYPE_CHECKING:
     from .worker import Worker
@@ -115,6 +115,8 @@ class Queue:
         chosen = checked(options)
         if chosen.connection is not UNSET:
             raise InvalidOption("connection belongs to one call: task.using(connection=…).enqueue(…)")
+        if chosen.after is not UNSET:
+            raise InvalidOption("after belongs to one call: task.using(after=[job]).enqueue(…)")
         return lambda decorated: self._declare(decorated, name, chosen)
 
     def _declare(self, function: Any, name: str | None, options: Options) -> Task[..., Any]:
@@ -195,20 +197,40 @@ class Queue:
         chosen.check(args, kwargs)
         return self.submit(Call(chosen, args, kwargs, options))
 
-    def enqueue_many(self, calls: Iterable[Call[R]]) -> list[Job[R]]:
-        """Store many calls in one transaction, all or none; their jobs in order."""
-        return self._store(*self._caster.cast_all(each_call(calls)))
+    def enqueue_many(self, calls: Iterable[Call[R] | Chain[R]]) -> list[Job[R]]:
+        """Store many calls, or graphs of them, in one transaction, all or none; their jobs in order."""
+        return self._store_all(each_node(calls))
 
     def submit(self, call: Call[R]) -> Job[R]:
         """Store one checked call; `enqueue` in all its forms ends here."""
-        jobs, connection = self._caster.cast(call)
-        return self._store([jobs], connection)[0]
+        mold = self._caster.mold(call)
+        if mold.flow is not None:
+            job: Job[R] = self.submit_node(call)
+            return job
+        return self._store([self._caster.cast(mold, call)], mold.connection)[0]
+
+    def submit_node(self, node: Node) -> Any:
+        """Store a whole graph of calls in one transaction; the job of its end, or the group of them."""
+        return self._store_all([node])[0]
+
+    def _store_all(self, nodes: Iterable[object]) -> list[Any]:
+        jobs, connection, ends = self._caster.cast_all(nodes)
+        if ends is None:
+            return self._store(jobs, connection)
+        desk = self._desk_for(connection)
+        stored = desk.store.enqueue_flow(jobs, connection, bound=self.maxsize)
+        made = [Job[Any](desk, each.id, created=each.created) for each in stored]
+        groups = [[made[place] for place in end.places] for end in ends]
+        return [JobGroup(group) if end.is_list else group[0] for end, group in zip(ends, groups, strict=True)]
 
     def _store(self, batches: Sequence[NewJobs], connection: Connection | None) -> list[Job[Any]]:
+        desk = self._desk_for(connection)
+        return [Job(desk, id) for id in desk.store.enqueue(batches, connection, bound=self.maxsize)]
+
+    def _desk_for(self, connection: Connection | None) -> Desk:
         if connection is not None and self._opened is None:
             require_tables(connection, self.path)
-        desk = self.desk
-        return [Job(desk, id) for id in desk.store.enqueue(batches, connection, bound=self.maxsize)]
+        return self.desk
 
     def _task_for(self, task: object) -> Task[..., Any]:
         if isinstance(task, Task):

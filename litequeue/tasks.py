@@ -3,23 +3,38 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from functools import cached_property, update_wrapper
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, ParamSpec, Protocol, TypeVar, Unpack, overload
+from itertools import islice
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Concatenate,
+    Generic,
+    NamedTuple,
+    ParamSpec,
+    Protocol,
+    TypeVar,
+    Unpack,
+    overload,
+)
 
 from .codec import NO_TYPES, Codec
 from .errors import BadArguments, InvalidOption, InvalidTask
 from .job import Filter, state_named
 from .names import module_name
-from .options import NO_OPTIONS, CallOptions, Options, checked, text_name
+from .options import NO_OPTIONS, CallOptions, Options, checked, text_name, whole
 from .tags import Types, hints, named_types
 
 if TYPE_CHECKING:
-    from .handle import Job
+    from .handle import Job, JobGroup
+    from .workflow import Chain, Group, Node
 
 P = ParamSpec("P")
 R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
+S = TypeVar("S")
+Q = ParamSpec("Q")
 Named = str | Callable[..., Any]  # a task, its function, or its name
 _BY_PLACE = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
@@ -42,6 +57,9 @@ class Producer(Protocol):
     def submit(self, call: Call[Any]) -> Job[Any]:
         """Store one checked call."""
 
+    def submit_node(self, node: Node) -> Job[Any] | JobGroup[Any]:
+        """Store a whole graph of calls in one transaction."""
+
 
 class Task(Generic[P, R]):
     """A function that can be enqueued; calling it runs it here and now."""
@@ -58,10 +76,39 @@ class Task(Generic[P, R]):
         result: R = self.function(*args, **kwargs)
         return result
 
-    def call(self, *args: P.args, **kwargs: P.kwargs) -> Call[R]:
-        """The call with these arguments, to be enqueued later. Raises `BadArguments` if they do not fit."""
-        self.check(args, kwargs)
+    @overload
+    def call(self, *args: P.args, **kwargs: P.kwargs) -> Call[R]: ...
+    @overload
+    def call(self: Task[Concatenate[Any, Q], R], *args: Q.args, **kwargs: Q.kwargs) -> Call[R]: ...
+    def call(self, *args: Any, **kwargs: Any) -> Call[R]:
+        """The call with these arguments, to be enqueued later. Raises `BadArguments` if they do not fit.
+
+        The first may be left out where the result of a parent will take its place.
+        """
+        return self._call(*args, **kwargs)
+
+    def _call(self, *args: Any, **kwargs: Any) -> Call[R]:
+        try:
+            self.check(args, kwargs)
+        except BadArguments:
+            if not self._fits((None, *args), kwargs):
+                raise
+            return ShortCall(self, args, kwargs)
         return Call(self, args, kwargs)
+
+    def map(self, *items: Iterable[Any]) -> Group[R]:
+        """A group of calls, one for each item; of several lists the items go together, as in `map`."""
+        from .workflow import group
+
+        return group(self._call(*each) for each in zip(*items, strict=False))
+
+    def chunks(self, items: Iterable[Any], size: int) -> Group[R]:
+        """A group of calls, each with a list of at most `size` of the items as its argument."""
+        from .workflow import group
+
+        whole(size, "size", 1, 2**31)
+        rest = iter(items)
+        return group(self._call(chunk) for chunk in iter(lambda: list(islice(rest, size)), []))
 
     def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> Job[R]:
         """Store a job that runs this task with these arguments."""
@@ -87,6 +134,13 @@ class Task(Generic[P, R]):
         except TypeError as error:
             hint = "; options belong into the explicit form, with args= or kwargs=" if kwargs else ""
             raise BadArguments(f"{self.name}{self.signature}: {error}{hint}") from None
+
+    def _fits(self, args: Sequence[object], kwargs: Mapping[str, object]) -> bool:
+        try:
+            self.check(args, kwargs)
+        except BadArguments:
+            return False
+        return True
 
     @cached_property
     def _places(self) -> tuple[int, int]:
@@ -148,7 +202,16 @@ class Call(NamedTuple, Generic[R_co]):
 
     def using(self, **options: Unpack[CallOptions]) -> Call[R_co]:
         """The same call with other options."""
-        return Call(self.task, self.args, self.kwargs, checked(options).over(self.options))
+        return type(self)(self.task, self.args, self.kwargs, checked(options).over(self.options))
+
+    def then(self, following: Call[S] | Task[..., S], *, pass_result: bool = True) -> Chain[S]:
+        """This call and, when it completed, the next, with its result as the first argument."""
+        from .workflow import chain
+
+        return chain(self, following, pass_result=pass_result)
+
+    def __or__(self, following: Call[S] | Task[..., S]) -> Chain[S]:
+        return self.then(following)
 
     def enqueue(self) -> Job[R_co]:
         """Store it as a job."""
@@ -164,14 +227,15 @@ class Call(NamedTuple, Generic[R_co]):
         return await asyncio.to_thread(producer.submit, self)
 
 
-def each_call(calls: object) -> Iterator[Call[Any]]:
-    """The calls given, one at a time. Raises `InvalidTask` for anything else."""
-    if isinstance(calls, Call) or not isinstance(calls, Iterable):
-        raise InvalidTask(f"{calls!r:.100} is not a list of calls; give [task.call(…), …]")
-    for each in calls:
-        if not isinstance(each, Call):
-            raise InvalidTask(f"{each!r:.100} is not a call; write task.call(…)")
-        yield each
+class ShortCall(Call[R_co]):
+    """A call whose first argument will be the result of a parent."""
+
+    __slots__ = ()
+
+    def enqueue(self) -> Job[R_co]:
+        """Raise `BadArguments`: alone it has no parent."""
+        self.task.check(self.args, self.kwargs)
+        return super().enqueue()
 
 
 def make_task(function: Callable[..., Any], name: str, queue: Producer, options: Options) -> Task[..., Any]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from ..errors import JobNotFound
 from ..job import FailedAttempt, Filter, LogLine, Snapshot, State, StoredResult, WorkerInfo
+from . import flow, limits
 from .database import Database
 from .transactions import snapshot
 
@@ -155,6 +156,18 @@ class Reports:
         return [
             FailedAttempt(*row) for row in self.database.read(lambda c: c.execute(FAILURES, (id,)).fetchall())
         ]
+
+    def parents(self, id: int) -> list[int]:
+        """The ids of the jobs that this one waits or waited for."""
+        return self.database.read(lambda c: flow.parents(c, id))
+
+    def children(self, id: int) -> list[int]:
+        """The ids of the jobs that wait or waited for this one."""
+        return self.database.read(lambda c: flow.children(c, id))
+
+    def room(self, key: str, now: int) -> limits.Room:
+        """What the limit of this key has room for now."""
+        return self.database.read(lambda c: limits.room(c, key, now))
 
     def log(self, id: int) -> list[LogLine]:
         """What the job's attempts logged, oldest first."""

@@ -14,7 +14,7 @@ from ..codec import Codec, byte_size, reader
 from ..context import Mailbox, RunningJob, no_transaction
 from ..directives import Cancel, Reject, RetryLater, Snooze, TaskTimeout
 from ..errors import BadArguments, EncodingError, InvalidOption, PayloadTooLarge
-from ..job import Cancelled, Claimed, Complete, Fail, Failure, Settlement, Snoozed
+from ..job import Cancelled, Claimed, Complete, Fail, Failure, Received, Settlement, Snoozed
 from ..options import UNSET, stored_options
 from ..retry import NO_RETRY, Retry, next_delay
 from ..tasks import Task
@@ -47,6 +47,8 @@ class Execution:
         try:
             policy = self._policy_of(claimed, task)
             args, kwargs = arguments_of(claimed, task)
+            if claimed.received is not None:
+                args = [received_by(claimed.received, task), *args]
             task.check(args, kwargs)
             running = RunningJob(claimed, self._clock, mailbox, policy.timeout, transaction or no_transaction)
         except (EncodingError, BadArguments, InvalidOption, ValueError, TypeError) as error:
@@ -189,6 +191,18 @@ def arguments_of(claimed: Claimed, task: Task[..., Any]) -> tuple[list[Any], dic
     if decoded is None or type(decoded[1]) is not dict:
         raise EncodingError(f"the payload of job {claimed.lease.job} is not [arguments, keyword arguments]")
     return decoded[0], decoded[1]
+
+
+def received_by(received: Received, task: Task[..., Any]) -> object:
+    """What the job's parents returned, decoded: the one result, or the list of them."""
+    own = codec_of(task)
+    values = [
+        None if body is None or codec is None else reader(own, codec).decode(body, task.types)
+        for body, codec in received.results
+    ]
+    if received.is_list:
+        return values
+    return values[0] if values else None
 
 
 def codec_of(task: Task[..., Any]) -> Codec:

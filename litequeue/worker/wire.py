@@ -6,11 +6,12 @@ from typing import Any
 
 from ..codec import JSON
 from ..errors import EncodingError
-from ..job import Cancelled, Claimed, Complete, Fail, Failure, Lease, Snoozed
+from ..job import Cancelled, Claimed, Complete, Fail, Failure, Lease, Received, Snoozed
 
 _RECORDS: dict[str, Any] = {
     "Lease": Lease,
     "Claimed": Claimed,
+    "Received": Received,
     "Failure": Failure,
     "Complete": Complete,
     "Fail": Fail,

@@ -3,7 +3,7 @@
 import tempfile
 from pathlib import Path
 
-from litequeue.job import Filter, Note
+from litequeue.job import Filter, Flow, NewJobs, Note, Parent, Rule
 from litequeue.storage.database import Database
 from tests.cli.case import HOUR, MINUTE, NOON, CommandCase
 from tests.repository import run_python
@@ -263,9 +263,15 @@ class TestExplain(CommandCase):
 
     def test_blocked(self) -> None:
         self.open()
-        id = self.enqueue()
+        parent = Parent(self.enqueue())
+        waiting = NewJobs("app:task", "default", ("[[],{}]",), flow=Flow(parents=(parent,)))
+        (child,) = self.store.enqueue_flow([waiting])
+        self.assert_explains(child.id, "blocked", "it waits for job 1, which is ready")
+        limited = NewJobs("app:task", "default", ("[[],{}]",), flow=Flow(limit_key="api", rule=Rule(1)))
+        (held,) = self.store.enqueue_flow([limited])
         self.database.write(lambda c: c.execute("UPDATE litequeue_job SET state = 'blocked'"))
-        self.assert_explains(id, "blocked", "it waits for other jobs")
+        self.assert_explains(held.id, "limited", "its limit 'api' has no room")
+        self.assert_explains(1, "blocked", "by nothing")
 
     def test_behind_others(self) -> None:
         self.open()

@@ -84,7 +84,7 @@ class TestProgram(CommandCase):
         )
         for argv in (["info"], ["enqueue", "app:fetch"], ["cancel", "1"]):
             with self.subTest(argv):
-                self.assert_refused([argv[0], self.file, *argv[1:]], "this litequeue knows 1")
+                self.assert_refused([argv[0], self.file, *argv[1:]], "this litequeue knows 2")
 
     def test_tables_of_another_program_are_left_alone(self) -> None:
         with contextlib.closing(sqlite3.connect(self.file)) as connection:

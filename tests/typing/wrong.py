@@ -26,7 +26,7 @@ def enqueued() -> None:
     double.enqueue(numbre=2)  # type: ignore[call-arg]
     double.enqueue(2, priority=5)  # type: ignore[call-arg]
     double.using(priority=5).enqueue("2")  # type: ignore[arg-type]
-    double.call("2")  # type: ignore[arg-type]
+    double.call("2")  # type: ignore[call-overload]
     double("2")  # type: ignore[arg-type]
 
 

@@ -239,7 +239,7 @@ class TestVerbs(HandleCase):
             running = current_job()
             assert running is not None
             here = self.queue.job(running.id)
-            with self.assertRaisesRegex(NotAllowed, "is running; cancel it"):
+            with self.assertRaisesRegex(NotAllowed, "is running; cancel what runs"):
                 here.delete()
             here.cancel()
             self.assertIn("asked to stop", here.explain())

@@ -1,0 +1,86 @@
+"""Keys made of a call's arguments: what makes a job unique, or which limit it counts for."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+from collections.abc import Callable, Mapping, Sequence
+
+from .codec import JSON
+from .errors import BadArguments, EncodingError, InvalidOption
+from .tags import Types
+
+KeyOption = bool | str | Sequence[str] | Callable[..., object]
+_LONGEST = 200
+
+
+def checked_key(value: object, what: str) -> KeyOption:
+    """A key as it was given. Raises `InvalidOption` for what can be none."""
+    if value is True or callable(value) or (isinstance(value, str) and _is_key(value)):
+        return value
+    is_list = isinstance(value, Sequence) and not isinstance(value, (str, bytes)) and len(value) > 0
+    if is_list and all(isinstance(name, str) for name in value):  # type: ignore[attr-defined]
+        return tuple(value)  # type: ignore[arg-type]
+    raise InvalidOption(
+        f"{what} is {value!r:.80}; give True (all arguments), a printable text, a tuple of argument names or "
+        "a function of the arguments"
+    )
+
+
+def key_of(
+    option: KeyOption,
+    task: str,
+    signature: inspect.Signature | None,
+    types: Types,
+    args: Sequence[object],
+    kwargs: Mapping[str, object],
+) -> str:
+    """The key of a call: the text given, or one made of the arguments that the option names.
+
+    Raises `InvalidOption` when a function gives no text, `BadArguments` when an argument is not there.
+    """
+    if callable(option):
+        made = option(*args, **kwargs)
+        if not isinstance(made, (str, int)) or isinstance(made, bool) or not _is_key(str(made)):
+            raise InvalidOption(
+                f"the key function of {task} gave {made!r:.80}; let it return a printable text"
+            )
+        return str(made)
+    if isinstance(option, str):
+        return option
+    named = _named(signature, args, kwargs)
+    if not isinstance(option, bool):
+        missing = [name for name in option if name not in named]
+        if missing:
+            raise BadArguments(f"{task} has no argument {missing[0]!r} to make a key of")
+        named = {name: named[name] for name in option}
+    return _digest(task, named, types)
+
+
+def _named(
+    signature: inspect.Signature | None, args: Sequence[object], kwargs: Mapping[str, object]
+) -> dict[str, object]:
+    """The arguments by name, with the defaults of those that were not given."""
+    if signature is None:
+        return {**{str(place): value for place, value in enumerate(args)}, **kwargs}
+    bound = signature.bind(*args, **kwargs)
+    bound.apply_defaults()
+    return dict(bound.arguments)
+
+
+def _digest(task: str, named: Mapping[str, object], types: Types) -> str:
+    try:
+        tree = json.loads(JSON.encode(dict(named), types))
+    except EncodingError as error:
+        raise InvalidOption(
+            f"no key can be made of the arguments of {task}: {error}; give a text or a function as the key"
+        ) from error
+    text = json.dumps(tree, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return text if len(text) <= 80 else hashlib.sha256(text.encode()).hexdigest()
+
+
+def _is_key(text: str) -> bool:
+    if not 0 < len(text) <= _LONGEST or not text.isprintable():
+        return False
+    return not any("\ud800" <= sign <= "\udfff" for sign in text)  # which UTF-8 can not store

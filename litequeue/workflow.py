@@ -1,0 +1,165 @@
+"""Workflows: calls that run one after the other or together, stored as one graph in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar, Unpack
+
+from .errors import InvalidTask
+from .job import Parent
+from .options import CallOptions
+from .tasks import Call, Task
+
+if TYPE_CHECKING:
+    from .handle import Job, JobGroup
+
+R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
+S = TypeVar("S")
+
+
+class Chain(Generic[R_co]):
+    """Calls of which each runs when the one before has completed; enqueued, it is the job of the last."""
+
+    def __init__(self, first: Node, following: Node, *, pass_result: bool) -> None:
+        self.first = first
+        self.following = following
+        self.pass_result = pass_result
+
+    def then(self, following: Call[S] | Task[..., S], *, pass_result: bool = True) -> Chain[S]:
+        """This chain and, when it completed, the next call, with its result as the first argument."""
+        return chain(self, following, pass_result=pass_result)
+
+    def __or__(self, following: Call[S] | Task[..., S]) -> Chain[S]:
+        return self.then(following)
+
+    def using(self, **options: Unpack[CallOptions]) -> Chain[R_co]:
+        """The same chain with other options for each of its calls."""
+        first, following = self.first.using(**options), self.following.using(**options)
+        return Chain(first, following, pass_result=self.pass_result)
+
+    def enqueue(self) -> Job[R_co]:
+        """Store it in one transaction; the job of its last call."""
+        job: Job[R_co] = _producer(self).submit_node(self)
+        return job
+
+    async def aenqueue(self) -> Job[R_co]:
+        """`enqueue` for a coroutine: the event loop does not wait for the disk."""
+        return await _aenqueue(self)  # type: ignore[no-any-return]
+
+
+class Group(Generic[R_co]):
+    """Calls that may run at the same time; what follows waits for all and gets the list of results."""
+
+    def __init__(self, members: Sequence[Node]) -> None:
+        self.members = tuple(members)
+
+    def then(self, following: Call[S] | Task[..., S], *, pass_result: bool = True) -> Chain[S]:
+        """This group and, when all of it completed, a call with the list of results as its first argument."""
+        return chain(self, following, pass_result=pass_result)
+
+    def __or__(self, following: Call[S] | Task[..., S]) -> Chain[S]:
+        return self.then(following)
+
+    def using(self, **options: Unpack[CallOptions]) -> Group[R_co]:
+        """The same group with other options for each of its calls."""
+        return Group([member.using(**options) for member in self.members])
+
+    def enqueue(self) -> JobGroup[R_co]:
+        """Store it in one transaction; its jobs."""
+        jobs: JobGroup[R_co] = _producer(self).submit_node(self)
+        return jobs
+
+    async def aenqueue(self) -> JobGroup[R_co]:
+        """`enqueue` for a coroutine: the event loop does not wait for the disk."""
+        return await _aenqueue(self)  # type: ignore[no-any-return]
+
+
+Node = Call[Any] | Chain[Any] | Group[Any]
+
+
+def group(calls: Iterable[Call[R] | Chain[R]]) -> Group[R]:
+    """Calls, or chains of them, that are awaited together. Raises `InvalidTask` for anything else."""
+    return Group([as_node(each) for each in calls])
+
+
+def chain(first: Node, following: object, *, pass_result: bool) -> Chain[Any]:
+    """One node and the next; a bare task stands for its call with the result alone."""
+    then = Call(following, (), {}) if isinstance(following, Task) else as_node(following)
+    return Chain(first, then, pass_result=pass_result)
+
+
+def as_node(given: object) -> Node:
+    """What may stand in a graph. Raises `InvalidTask` for anything else."""
+    if not isinstance(given, (Call, Chain, Group)):
+        raise InvalidTask(f"{given!r:.100} is not a call; write task.call(…)")
+    return given
+
+
+class Step(NamedTuple):
+    """One call of a graph, the jobs it waits for, and which of their results it takes."""
+
+    call: Call[Any]
+    parents: tuple[Parent, ...] = ()
+    takes: str | None = None
+
+
+class Ends(NamedTuple):
+    """Where in a plan the last calls of a node stand; `is_list` if what follows gets a list of results."""
+
+    places: tuple[int, ...]
+    is_list: bool
+
+
+class Plan:
+    """The calls of a graph in an order in which every parent comes before its children."""
+
+    def __init__(self, first: int) -> None:
+        self._first = first
+        self.steps: list[Step] = []
+
+    def add(
+        self, node: Node, before: Ends | None = None, *, passes: bool = False, runs_on: str = "success"
+    ) -> Ends:
+        """Append the calls of a node that waits for what ends before it; its own ends."""
+        if isinstance(node, Chain):
+            ends = self.add(node.first, before, passes=passes, runs_on=runs_on)
+            return self.add(node.following, ends, passes=node.pass_result)
+        if isinstance(node, Group):
+            ends_of = [self.add(each, before, passes=passes, runs_on=runs_on) for each in node.members]
+            return Ends(tuple(place for ends in ends_of for place in ends.places), is_list=True)
+        places = before.places if before is not None else ()
+        parents = tuple(Parent(place=place, runs_on=runs_on, passes=passes) for place in places)
+        takes = None
+        if passes and before is not None:
+            takes = "all" if before.is_list else "one"
+        self.steps.append(Step(node, parents, takes))
+        return Ends((self._first + len(self.steps) - 1,), is_list=False)
+
+
+def calls_of(node: Node) -> Iterable[Call[Any]]:
+    """The calls of a graph."""
+    if isinstance(node, Chain):
+        yield from calls_of(node.first)
+        yield from calls_of(node.following)
+    elif isinstance(node, Group):
+        for member in node.members:
+            yield from calls_of(member)
+    else:
+        yield node
+
+
+def _producer(node: Node) -> Any:
+    first = next(iter(calls_of(node)), None)
+    if first is None:
+        raise InvalidTask("an empty group has no jobs to enqueue; only with .then(…) it has")
+    return first.task.producer
+
+
+async def _aenqueue(node: Node) -> Any:
+    import asyncio
+
+    producer = _producer(node)
+    if producer.in_transaction:  # which another thread could not join; nothing is synced before its end
+        return producer.submit_node(node)
+    return await asyncio.to_thread(producer.submit_node, node)
