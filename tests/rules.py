@@ -29,7 +29,7 @@ FLOORS = (
         "tags",
     },
     {"storage"},
-    {"casting", "context", "handle", "tasks", "resolve", "explain", "queue", "workflow"},
+    {"casting", "graphs", "context", "tasks", "resolve", "explain", "queue", "workflow"},
     {"worker"},
     {"messages", "aio", "executor", "testing"},
     {"__init__"},
@@ -38,7 +38,16 @@ FLOORS = (
 # The one door upwards, by an import inside a function or for annotations: `queue.worker()` makes a worker.
 DOORS = {("queue", "worker")}
 # Rooms that may name `sqlite3.Connection`, and no more of sqlite3: a user hands them one or is handed one.
-NAME_CONNECTIONS = {"casting", "options", "mold", "context", "queue", "worker.outcome", "worker.transaction"}
+NAME_CONNECTIONS = {
+    "casting",
+    "options",
+    "mold",
+    "context",
+    "handle",
+    "queue",
+    "worker.outcome",
+    "worker.transaction",
+}
 # A job's outcome is decided without the store; only the loop settles.
 WITHOUT_STORE = {"worker.execution", "worker.sandbox"}
 
