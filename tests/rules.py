@@ -29,7 +29,7 @@ FLOORS = (
         "tags",
     },
     {"storage"},
-    {"casting", "graphs", "context", "tasks", "resolve", "explain", "queue", "workflow"},
+    {"casting", "graphs", "context", "handle", "tasks", "resolve", "explain", "queue", "workflow"},
     {"worker"},
     {"messages", "aio", "executor", "testing"},
     {"__init__"},
