@@ -14,6 +14,10 @@ class InvalidOption(LiteQueueError, ValueError):
     """An option has a value, a type or a name that litequeue does not accept."""
 
 
+class InvalidSchedule(InvalidOption):
+    """A cron expression or a time zone can not be read, or names a time that never comes."""
+
+
 class InvalidTask(LiteQueueError, TypeError):
     """The thing given can not be a task: a lambda, a nested function, not callable, a bad name."""
 

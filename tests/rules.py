@@ -19,6 +19,7 @@ FLOORS = (
         "clock",
         "retry",
         "cron",
+        "crontab",
         "codec",
         "job",
         "keys",
