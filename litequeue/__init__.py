@@ -2,8 +2,8 @@
 
 The house, from the ground up; imports go down these floors, never up:
 
-    errors directives clock retry codec job             records and arithmetic, no I/O
-    names keys rates options mold
+    errors directives clock retry cron codec job        records and arithmetic, no I/O
+    crontab timing names keys rates options mold
     storage/                                            the only rooms that speak SQL
         schema.sql   the tables, their rules and indexes
         database     connections, transactions, the file itself
@@ -27,6 +27,7 @@ The house, from the ground up; imports go down these floors, never up:
 
 from .codec import JSON, PICKLE, Codec, JsonCodec
 from .context import current_job
+from .cron import Cron, Every
 from .directives import Cancel, Reject, RetryLater, Snooze, TaskTimeout
 from .errors import (
     BadArguments,
@@ -34,6 +35,7 @@ from .errors import (
     DuplicateJob,
     EncodingError,
     InvalidOption,
+    InvalidSchedule,
     InvalidTask,
     JobCancelled,
     JobFailed,
@@ -63,11 +65,14 @@ __all__ = [
     "Cancel",
     "Chain",
     "Codec",
+    "Cron",
     "DatabaseError",
     "DuplicateJob",
     "EncodingError",
+    "Every",
     "Group",
     "InvalidOption",
+    "InvalidSchedule",
     "InvalidTask",
     "Job",
     "JobCancelled",

@@ -1,8 +1,10 @@
 """Uses that a type checker must accept, each with the type it must see. Checked by mypy, never run."""
 
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any, assert_type
 
-from litequeue import Call, Job, Queue, Retry, Task, current_job
+from litequeue import Call, Cron, Every, Job, Queue, Retry, Task, current_job
 
 queue = Queue(":memory:")
 
@@ -71,3 +73,9 @@ def annotated(task: Task[[int], int]) -> Job[int]:
 
 
 annotated(double)
+
+
+def scheduled() -> None:
+    assert_type(Cron("@daily", "Europe/Berlin").after(datetime.now(UTC)), datetime)
+    assert_type(Cron("@daily", UTC).upcoming(datetime.now(UTC)), Iterator[datetime])
+    assert_type(Every(timedelta(hours=1)).after(datetime.now(UTC)), datetime)
