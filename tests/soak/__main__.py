@@ -14,7 +14,7 @@ import time
 import traceback
 from datetime import UTC, datetime
 
-PARTS: tuple[str, ...] = ()
+PARTS: tuple[str, ...] = ("cron",)
 
 
 def main() -> int:
