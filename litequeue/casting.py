@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .codec import byte_size, call_writer
 from .errors import InvalidOption, InvalidTask, PayloadTooLarge
-from .graphs import Caller, Payload
-from .job import NewJobs
+from .graphs import Caller, Payload, keyed
+from .job import Flow, NewJobs
 from .mold import Mold, make_mold
 from .options import NO_OPTIONS, Options
 from .tasks import Call, Task, make_task
+from .timing import template
 from .workflow import Ends, Node, as_node
 
 if TYPE_CHECKING:
@@ -78,6 +79,23 @@ class Caster:
             else:
                 caller.add_node(batch)  # type: ignore[arg-type]
         return Cast(caller.jobs, _one_connection(caller.molds), caller.ends if caller.is_graph else None)
+
+    def template(self, call: Call[Any]) -> tuple[str, Payload]:
+        """What each job of a schedule is made of, and its payload."""
+        mold = self.mold(call)
+        call.task.check(call.args, call.kwargs)
+        flow = mold.flow
+        if mold.connection is not None or (flow and (flow.after or flow.on_success or flow.on_failure)):
+            raise InvalidOption(
+                f"{call.task.name}: a schedule makes single jobs, without connection, after, on_success or "
+                "on_failure; let its task enqueue what comes after"
+            )
+        payload = self._payload(call)
+        batch = mold.cast((payload,), 0)
+        asked = Flow() if flow is None else keyed(call, flow)
+        return template(
+            batch._replace(flow=None if asked == Flow() else asked), mold.delay, mold.expires
+        ), payload
 
     def mold(self, call: Call[Any]) -> Mold:
         """What all jobs of a task with these options have in common."""

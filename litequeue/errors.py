@@ -136,6 +136,10 @@ class QueueFull(LiteQueueError):
     """The queue holds as many waiting jobs as its `maxsize` allows."""
 
 
+class ScheduleNotFound(LiteQueueError):
+    """There is no schedule of this name."""
+
+
 class DuplicateJob(LiteQueueError):
     """A job with the same unique key is there already; `job_id` says which."""
 

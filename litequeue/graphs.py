@@ -57,12 +57,12 @@ class Caller:
         call.task.check((None, *call.args) if step.takes else call.args, call.kwargs)
         before = [edge._replace(runs_on="end") if flow.runs_on == "end" else edge for edge in step.parents]
         parents = (*before, *(Parent(id, runs_on=flow.runs_on) for id in flow.after))
-        wanted = _keyed(call, flow)._replace(parents=parents, takes=step.takes)
+        wanted = keyed(call, flow)._replace(parents=parents, takes=step.takes)
         batch = mold.cast((self._payload(call),), self._now)
         return batch if wanted == Flow() else batch._replace(flow=wanted)
 
 
-def _keyed(call: Call[Any], flow: FlowMold) -> Flow:
+def keyed(call: Call[Any], flow: FlowMold) -> Flow:
     """The flow of a job with the keys that its arguments make."""
     task = call.task
     about = (task.name, task.signature, task.types, call.args, call.kwargs)

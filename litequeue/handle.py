@@ -15,6 +15,7 @@ from .explain import explain
 from .job import FINAL, FailedAttempt, LogLine, Snapshot, State
 from .storage.database import Database
 from .storage.reports import Reports
+from .storage.schedules import Schedules
 from .storage.store import Store
 from .storage.workers import Workers
 from .tags import Types
@@ -36,6 +37,7 @@ class Desk:
         self.store = Store(database, clock)
         self.reports = Reports(database)
         self.workers = Workers(database, clock)
+        self.schedules = Schedules(database, clock)
 
     def decode(self, body: str | bytes, codec: str, task: str) -> Any:
         """The value behind a stored text, with the types that the task names."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import inspect
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -13,6 +12,7 @@ from .tags import Types
 
 KeyOption = bool | str | Sequence[str] | Callable[..., object]
 _LONGEST = 200
+_READABLE = 80
 
 
 def checked_key(value: object, what: str) -> KeyOption:
@@ -77,7 +77,11 @@ def _digest(task: str, named: Mapping[str, object], types: Types) -> str:
             f"no key can be made of the arguments of {task}: {error}; give a text or a function as the key"
         ) from error
     text = json.dumps(tree, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-    return text if len(text) <= 80 else hashlib.sha256(text.encode()).hexdigest()
+    if len(text) <= _READABLE:
+        return text
+    import hashlib
+
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _is_key(text: str) -> bool:

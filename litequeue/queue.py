@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import threading
-from collections import ChainMap
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
@@ -14,17 +13,14 @@ from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, Unpack, over
 from .casting import Caster, each_node
 from .clock import Clock, SystemClock, duration
 from .codec import JSON, NO_TYPES, Codec, checked_codec
-from .errors import InvalidOption, InvalidTask, QueueClosed
+from .declaring import Declarations
+from .errors import InvalidOption, QueueClosed
 from .handle import Desk, Job, JobGroup
 from .job import NewJobs, WorkerInfo
 from .options import (
     NO_OPTIONS,
-    UNSET,
     CallOptions,
     Duration,
-    Options,
-    TaskOptions,
-    checked,
     explicit,
     lease_time,
     list_of_names,
@@ -32,21 +28,16 @@ from .options import (
     text_name,
     whole,
 )
+from .schedules import Schedules
 from .storage.database import MEMORY, Database
 from .storage.gate import Durability
 from .storage.transactions import lent, require_tables
 from .tags import Types
 from .tasks import (
-    AsyncTask,
     Call,
-    Declare,
     Named,
     Task,
-    by_name,
-    is_same,
     job_filter,
-    make_task,
-    task_name,
 )
 from .workflow import Chain, Node
 
@@ -59,7 +50,7 @@ WEEK = timedelta(days=7)
 PAYLOAD_LIMIT = 1 << 20
 
 
-class Queue:
+class Queue(Declarations):
     """A named lane of jobs in one SQLite file, made on first use.
 
     `durability="full"` syncs every enqueue and settlement to the disk, `"normal"` may lose the newest at a
@@ -92,45 +83,12 @@ class Queue:
         self.retention = None if retention is None else duration(retention, "retention")
         self.maxsize = whole(maxsize, "maxsize", 0, 2**62)
         self.max_payload = whole(max_payload, "max_payload", 1, 1 << 30)
-        self.declared: dict[str, Task[..., Any]] = {}
-        self._plain: dict[str, Task[..., Any]] = {}
+        super().__init__()
         self._caster = Caster(self, self._plain)
         self._durability = Durability(durability)
         self._opened: Desk | None = None
         self._opening = threading.Lock()
         self._closed = False
-
-    # --- tasks -------------------------------------------------------------------------------------
-
-    @overload
-    def task(self, function: Callable[P, Coroutine[Any, Any, R]], /) -> AsyncTask[P, R]: ...
-    @overload
-    def task(self, function: Callable[P, R], /) -> Task[P, R]: ...
-    @overload
-    def task(self, /, *, name: str | None = None, **options: Unpack[TaskOptions]) -> Declare: ...
-    def task(self, function: Any = None, /, *, name: str | None = None, **options: Any) -> Any:
-        """Declare a function as a task; with or without options."""
-        if function is not None:
-            return self._declare(function, name, NO_OPTIONS)
-        chosen = checked(options)
-        if chosen.connection is not UNSET:
-            raise InvalidOption("connection belongs to one call: task.using(connection=…).enqueue(…)")
-        if chosen.after is not UNSET:
-            raise InvalidOption("after belongs to one call: task.using(after=[job]).enqueue(…)")
-        return lambda decorated: self._declare(decorated, name, chosen)
-
-    def _declare(self, function: Any, name: str | None, options: Options) -> Task[..., Any]:
-        if isinstance(function, Task):
-            raise InvalidTask(f"{function.name} is a task already; declare the function itself")
-        if not callable(function):
-            raise InvalidTask(f"{function!r:.100} is not a function")
-        chosen = task_name(function) if name is None else text_name(name, "the task's name")
-        task = make_task(function, chosen, self, options)
-        before = self.declared.get(chosen)
-        if name is not None and before is not None and not is_same(before.function, function):
-            raise InvalidTask(f"two functions want the name {chosen!r}; give each its own")
-        self.declared[chosen] = task
-        return task
 
     # --- enqueue -----------------------------------------------------------------------------------
 
@@ -232,22 +190,6 @@ class Queue:
             require_tables(connection, self.path)
         return self.desk
 
-    def _task_for(self, task: object) -> Task[..., Any]:
-        if isinstance(task, Task):
-            return task
-        if isinstance(task, str):
-            return self.declared.get(task) or by_name(task, self, NO_OPTIONS)
-        name = task_name(task)
-        known = self._plain.get(name)
-        if known is None or known.function is not task:
-            known = self._plain[name] = make_task(task, name, self, NO_OPTIONS)  # type: ignore[arg-type]
-        return known
-
-    @property
-    def runnable(self) -> Mapping[str, Task[..., Any]]:
-        """The tasks that this very process declared or enqueued, now and later."""
-        return ChainMap(self.declared, self._plain)
-
     # --- jobs --------------------------------------------------------------------------------------
 
     def job(self, id: int) -> Job[Any]:
@@ -337,6 +279,11 @@ class Queue:
         from .worker import drain
 
         return drain(self, None if limit is None else whole(limit, "limit", 1, 2**62))
+
+    @property
+    def schedules(self) -> Schedules:
+        """The schedules of this file."""
+        return Schedules(self, self._caster.template)
 
     # --- the file ----------------------------------------------------------------------------------
 

@@ -41,6 +41,12 @@ class Resolver:
         self._root = os.path.realpath(root or os.getcwd())
         self._found: dict[str, AnyTask | None] = {}
 
+    def declared(self) -> list[AnyTask]:
+        """The tasks that this worker knows before it meets their jobs."""
+        if self._apps is None:
+            return list(self._declared.values())
+        return [task for app in self._apps.values() for task in tasks_of(app)]
+
     def task(self, name: str) -> AnyTask | None:
         """The task to run for this name, or None. May import a module, so never ask inside a transaction."""
         if name in self._declared:

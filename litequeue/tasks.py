@@ -28,6 +28,7 @@ from .tags import Types, hints, named_types
 
 if TYPE_CHECKING:
     from .handle import Job, JobGroup
+    from .timing import Timing
     from .workflow import Chain, Group, Node
 
 P = ParamSpec("P")
@@ -64,8 +65,16 @@ class Producer(Protocol):
 class Task(Generic[P, R]):
     """A function that can be enqueued; calling it runs it here and now."""
 
-    def __init__(self, function: Callable[..., Any], name: str, queue: Producer, options: Options) -> None:
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        name: str,
+        queue: Producer,
+        options: Options,
+        timing: Timing | None = None,
+    ) -> None:
         self.function = function
+        self.timing = timing  # when it is enqueued by itself
         self.name = name
         self.options = options
         self.producer = queue
@@ -238,10 +247,16 @@ class ShortCall(Call[R_co]):
         return super().enqueue()
 
 
-def make_task(function: Callable[..., Any], name: str, queue: Producer, options: Options) -> Task[..., Any]:
+def make_task(
+    function: Callable[..., Any],
+    name: str,
+    queue: Producer,
+    options: Options,
+    timing: Timing | None = None,
+) -> Task[..., Any]:
     """The task for a function, of the kind that fits it."""
     kind = AsyncTask if inspect.iscoroutinefunction(function) else Task
-    return kind(function, name, queue, options)
+    return kind(function, name, queue, options, timing)
 
 
 def by_name(name: str, queue: Producer, options: Options) -> Task[..., Any]:

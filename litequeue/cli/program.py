@@ -9,8 +9,8 @@ import sys
 from collections.abc import Sequence
 
 from .. import __version__
-from ..errors import JobNotFound, LiteQueueError, NotAllowed
-from . import change, demo, inspect, overview, produce, work
+from ..errors import JobNotFound, LiteQueueError, NotAllowed, ScheduleNotFound
+from . import change, demo, inspect, overview, produce, schedules, work
 from .arguments import DONE, NO, Misuse, Parser
 from .terminal import Terminal
 from .text import clean
@@ -18,7 +18,7 @@ from .text import clean
 MISUSE = 2
 INTERRUPTED = 130
 _OPTION = re.compile(r"-(?![\d.])")
-_MODULES = (work, overview, inspect, produce, change, demo)
+_MODULES = (work, overview, inspect, produce, change, schedules, demo)
 
 
 def run(argv: Sequence[str], terminal: Terminal) -> int:
@@ -36,7 +36,7 @@ def run(argv: Sequence[str], terminal: Terminal) -> int:
         return int(end.code or DONE)
     except LiteQueueError as error:
         terminal.complain(one_line(error))
-        return NO if isinstance(error, (JobNotFound, NotAllowed)) else MISUSE
+        return NO if isinstance(error, (JobNotFound, NotAllowed, ScheduleNotFound)) else MISUSE
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:

@@ -13,6 +13,7 @@ from ..queue import Queue
 from ..resolve import Resolver
 from . import logs
 from .execution import Execution
+from .firing import declare, fire
 from .knowledge import Knowledge
 from .limits import Limits
 from .loop import identity
@@ -43,6 +44,8 @@ class _Drain:
     def run(self, limit: int | None) -> int:
         workers = self._queue.desk.workers
         self._worker = workers.sign_on(identity(WorkerOptions((self._queue.name,)), _LEASE))
+        declare(self._queue, self._queue.declared.values())
+        fire(self._queue.desk)
         workers.reap()  # a script that only ever drains would never see the jobs of its killed runs again
         done = 0
         try:

@@ -14,6 +14,7 @@ from ..clock import SECOND
 from ..errors import DatabaseError, FileReplaced, QueueClosed, SchemaTooNew
 from ..handle import Desk
 from ..job import Turn
+from .firing import fire
 from .outcome import Assignment
 
 log = logging.getLogger("litequeue")
@@ -24,6 +25,7 @@ _PRUNE_EVERY_WHEN_IDLE = 10 * SECOND
 _PRUNE_FOR = SECOND // 10
 _PRUNE_STEP, _LONGEST_PRUNE_STEP = 1_000, 8_000  # 2 to 20 ms of the write lock
 _BREATH = 0.004
+_SHORTEST = 0.001
 _CHECK_EVERY = 1 * SECOND
 
 
@@ -61,11 +63,13 @@ class Heartbeat:
         self._renewed, self._checked = now, now
         self._prune_at, self._prune_step, self._settled = now + _PRUNE_EVERY, _PRUNE_STEP, 0
         self._troubled = False
+        self._next_firing: int | None = None
         self._thread = threading.Thread(target=self._beat_on, name="litequeue-heartbeat", daemon=True)
 
     def start(self) -> None:
         """Take up what the dead left, which a burst might not live to do; then begin to beat."""
         self._try(self._reap)
+        self._try(self._fire)  # likewise
         self._thread.start()
 
     def stop(self) -> None:
@@ -74,8 +78,15 @@ class Heartbeat:
         self._thread.join()
 
     def _beat_on(self) -> None:
-        while not self._desk.clock.wait(self._stop, TICK if self._is_busy() else 2 * TICK):
+        while not self._desk.clock.wait(self._stop, self._pause()):
             self._try(self.beat)
+
+    def _pause(self) -> float:
+        """Seconds to the next beat, which comes early for a schedule."""
+        tick = TICK if self._is_busy() else 2 * TICK
+        if self._next_firing is None:
+            return tick
+        return min(tick, max(_SHORTEST, (self._next_firing - self._desk.clock.now()) / SECOND))
 
     def _try(self, work: Callable[[], None]) -> None:
         try:
@@ -94,6 +105,7 @@ class Heartbeat:
         """Do what is due."""
         now = self._desk.clock.monotonic()
         self._renew(now)  # first, for all that follows may fail
+        self._fire()
         self._carry_notes()
         for job, attempt in self._desk.reports.cancelling(self._host.worker) if self._is_busy() else ():
             self._host.ask_to_stop(job, attempt)
@@ -111,6 +123,10 @@ class Heartbeat:
         reaped = self._desk.workers.reap()
         if reaped:
             log.warning("reap jobs=%d from workers that died", reaped)
+
+    def _fire(self) -> None:
+        """Make the jobs of schedules that are due, and see when the next one is."""
+        self._next_firing = fire(self._desk)
 
     def _is_busy(self) -> bool:
         return any(True for _ in self._host.running())

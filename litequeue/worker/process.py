@@ -16,6 +16,7 @@ from ..errors import LiteQueueError
 from ..queue import Queue
 from ..resolve import Resolver, import_apps, tasks_of
 from . import logs
+from .firing import declare
 from .loop import Loop
 from .settings import WorkerOptions
 from .supervisor import DONE, READY, RECYCLE
@@ -26,7 +27,9 @@ def serve(pipe: Pipe, setting: dict[str, Any]) -> None:
     queue = Queue(setting["path"], setting["name"], durability=setting["durability"])
     options = WorkerOptions.from_json(setting["options"])
     share_interpreter()
-    loop = Loop(queue.desk, resolver(queue, setting), options, setting["lease"], setting["max_payload"])
+    found = resolver(queue, setting)
+    declare(queue, found.declared())
+    loop = Loop(queue.desk, found, options, setting["lease"], setting["max_payload"])
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: loop.stop_from_signal())
     threading.Thread(target=_watch_supervisor, args=(pipe, loop), daemon=True).start()

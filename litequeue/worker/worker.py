@@ -14,6 +14,7 @@ from ..errors import WorkerError
 from ..names import INTERACTIVE, module_name
 from ..queue import Queue
 from ..resolve import Resolver, import_apps
+from .firing import declare
 from .loop import Loop
 from .settings import WorkerOptions
 from .supervisor import Crew, Supervisor
@@ -124,6 +125,7 @@ class Worker:
             None if self._apps is None else import_apps(self._apps),
         )
         queue = self._queue
+        declare(queue, resolver.declared())
         return Loop(queue.desk, resolver, self._options, queue.lease, queue.max_payload)
 
     def _crew(self) -> Crew:

@@ -40,6 +40,7 @@ ALLOWED = {
     "flow.REVIVABLE": "likewise",
     "limits.RUNNING": "counts what its search found, no further than the limit",
     "limits.RUNNING_IN_QUEUE": "goes through the running jobs of one queue, no further than the limit",
+    "schedules.ALL": "a row per schedule",
     "limits.WAITING": "its subqueries, each cut off at the bound",
 }
 SLOW = re.compile(r"SCAN (?!(\d+ )?CONSTANT ROW)|USE TEMP B-TREE")

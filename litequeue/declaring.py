@@ -1,0 +1,87 @@
+"""Tasks as a queue knows them: declared with it, or met when their plain functions were enqueued."""
+
+from __future__ import annotations
+
+from collections import ChainMap
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any, ParamSpec, TypeVar, Unpack, cast, overload
+
+from .errors import InvalidOption, InvalidTask
+from .options import NO_OPTIONS, UNSET, Options, TaskOptions, checked, text_name
+from .tasks import AsyncTask, Declare, Producer, Task, by_name, is_same, make_task, task_name
+from .timing import NAMES as TIMING
+from .timing import Timing, TimingOptions, timing_of
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class DeclareOptions(TaskOptions, TimingOptions, total=False):
+    """What may be said where a task is declared."""
+
+
+class Declarations:
+    """The part of a queue that declares tasks and finds them again."""
+
+    def __init__(self) -> None:
+        self.declared: dict[str, Task[..., Any]] = {}
+        self._plain: dict[str, Task[..., Any]] = {}
+
+    @property
+    def _producer(self) -> Producer:
+        return cast(Producer, self)  # the queue, which adds how calls are stored
+
+    @overload
+    def task(self, function: Callable[P, Coroutine[Any, Any, R]], /) -> AsyncTask[P, R]: ...
+    @overload
+    def task(self, function: Callable[P, R], /) -> Task[P, R]: ...
+    @overload
+    def task(self, /, *, name: str | None = None, **options: Unpack[DeclareOptions]) -> Declare: ...
+    def task(self, function: Any = None, /, *, name: str | None = None, **options: Any) -> Any:
+        """Declare a function as a task; with or without options.
+
+        With `cron=` or `every=` workers enqueue it by themselves: see `schedules.add`.
+        """
+        if function is not None:
+            return self._declare(function, name, NO_OPTIONS)
+        given = {key: options.pop(key) for key in TIMING if key in options}
+        timing = timing_of(given) if given else None
+        chosen = checked(options)
+        if chosen.connection is not UNSET:
+            raise InvalidOption("connection belongs to one call: task.using(connection=…).enqueue(…)")
+        if chosen.after is not UNSET:
+            raise InvalidOption("after belongs to one call: task.using(after=[job]).enqueue(…)")
+        return lambda decorated: self._declare(decorated, name, chosen, timing)
+
+    def _declare(
+        self, function: Any, name: str | None, options: Options, timing: Timing | None = None
+    ) -> Task[..., Any]:
+        if isinstance(function, Task):
+            raise InvalidTask(f"{function.name} is a task already; declare the function itself")
+        if not callable(function):
+            raise InvalidTask(f"{function!r:.100} is not a function")
+        chosen = task_name(function) if name is None else text_name(name, "the task's name")
+        task = make_task(function, chosen, self._producer, options, timing)
+        if timing is not None:
+            task.check((), {})  # it will be called without arguments
+        before = self.declared.get(chosen)
+        if name is not None and before is not None and not is_same(before.function, function):
+            raise InvalidTask(f"two functions want the name {chosen!r}; give each its own")
+        self.declared[chosen] = task
+        return task
+
+    def _task_for(self, task: object) -> Task[..., Any]:
+        if isinstance(task, Task):
+            return task
+        if isinstance(task, str):
+            return self.declared.get(task) or by_name(task, self._producer, NO_OPTIONS)
+        name = task_name(task)
+        known = self._plain.get(name)
+        if known is None or known.function is not task:
+            known = self._plain[name] = make_task(task, name, self._producer, NO_OPTIONS)  # type: ignore[arg-type]
+        return known
+
+    @property
+    def runnable(self) -> Mapping[str, Task[..., Any]]:
+        """The tasks that this very process declared or enqueued, now and later."""
+        return ChainMap(self.declared, self._plain)

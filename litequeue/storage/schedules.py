@@ -1,0 +1,203 @@
+"""Schedules in the file: declared, paused, and fired by whichever worker is first.
+
+A firing moves the schedule on and stores its job in one transaction that names the firing it saw, so of any
+number of workers one makes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from sqlite3 import Connection
+from typing import Any, NamedTuple
+
+from ..clock import Clock
+from ..errors import InvalidSchedule, ScheduleNotFound
+from ..job import FINAL, NewJobs
+from ..timing import NewSchedule, ScheduleInfo, Timing, job_of
+from . import flow
+from .database import Database
+from .gate import Durability
+
+AT_ONCE = 100
+_COLUMNS = """name, task, cron, every, timezone, catch_up, jitter, overlap, job, payload, declared,
+  created_at,
+  next_at, last_at, last_job, paused_at, lost_at"""
+ALL = f"SELECT {_COLUMNS} FROM litequeue_schedule ORDER BY name"
+ONE = f"SELECT {_COLUMNS} FROM litequeue_schedule WHERE name = ?"
+DUE = f"""
+SELECT {_COLUMNS} FROM litequeue_schedule
+WHERE next_at <= ? AND next_at IS NOT NULL AND paused_at IS NULL AND lost_at IS NULL ORDER BY next_at LIMIT ?
+"""
+NEXT_FIRING = """
+SELECT min(next_at) FROM litequeue_schedule
+WHERE next_at IS NOT NULL AND paused_at IS NULL AND lost_at IS NULL
+"""
+PUT = """
+INSERT INTO litequeue_schedule (name, task, cron, every, timezone, catch_up, jitter, overlap, job, payload,
+                                declared, created_at, next_at)
+VALUES (:name, :task, :cron, :every, :timezone, :catch_up, :jitter, :overlap, :job, :payload,
+        :declared, :now, :next)
+ON CONFLICT (name) DO UPDATE SET task = :task, cron = :cron, every = :every, timezone = :timezone,
+  catch_up = :catch_up, jitter = :jitter, overlap = :overlap, job = :job, payload = :payload,
+  declared = :declared, next_at = :next, lost_at = NULL
+"""
+MOVE = """
+UPDATE litequeue_schedule SET next_at = ?, last_at = ?
+WHERE name = ? AND next_at = ? AND paused_at IS NULL AND lost_at IS NULL
+"""
+MADE = "UPDATE litequeue_schedule SET last_job = ? WHERE name = ?"
+STATE_OF = "SELECT state FROM litequeue_job WHERE id = ?"
+PAUSE = "UPDATE litequeue_schedule SET paused_at = ? WHERE name = ?"
+RESUME = "UPDATE litequeue_schedule SET paused_at = NULL, next_at = ? WHERE name = ?"
+REMOVE = "DELETE FROM litequeue_schedule WHERE name = ?"
+LOSE = "UPDATE litequeue_schedule SET lost_at = ? WHERE name = ? AND declared = 1 AND lost_at IS NULL"
+
+
+class Fired(NamedTuple):
+    """What became of a schedule that was due: the jobs it made, or why it made none."""
+
+    schedule: str
+    jobs: tuple[int, ...]
+    trouble: str = ""
+
+
+class Schedules:
+    """The verbs about schedules: put, pause, resume, remove, fire."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self.database = database
+        self.clock = clock
+
+    def put(self, schedules: Sequence[NewSchedule]) -> None:
+        """Store schedules, or change those of the same names; the next firing stays if the timing does."""
+        now = self.clock.now()
+
+        def operation(connection: Connection) -> None:
+            for each in schedules:
+                _put(connection, each, now)
+
+        self.database.write(operation, Durability.FULL)
+
+    def lose(self, names: Iterable[str]) -> list[str]:
+        """Note of declared schedules that no task declares them any more; those of which that is new."""
+        now = self.clock.now()
+
+        def operation(connection: Connection) -> list[str]:
+            return [name for name in names if connection.execute(LOSE, (now, name)).rowcount]
+
+        return self.database.write(operation, Durability.FULL)
+
+    def all(self) -> list[ScheduleInfo]:
+        """All schedules, by name."""
+        return [_info(row) for row in self.database.read(lambda c: c.execute(ALL).fetchall())]
+
+    def one(self, name: str) -> ScheduleInfo:
+        """The schedule of this name. Raises `ScheduleNotFound`."""
+        row = self.database.read(lambda c: c.execute(ONE, (name,)).fetchone())
+        if row is None:
+            raise ScheduleNotFound(f"{self.database.path}: there is no schedule {name!r}")
+        return _info(row)
+
+    def pause(self, name: str) -> None:
+        """Let a schedule make no jobs."""
+        self.one(name)
+        now = self.clock.now()
+        self.database.write(lambda c: c.execute(PAUSE, (now, name)).rowcount, Durability.FULL)
+
+    def resume(self, name: str) -> None:
+        """Let it make jobs again, from its next firing on; what the pause left out is not caught up."""
+        next_at = self.one(name).timing.after(self.clock.now())
+        self.database.write(lambda c: c.execute(RESUME, (next_at, name)).rowcount, Durability.FULL)
+        self.database.hints.send([])
+
+    def remove(self, name: str) -> None:
+        """Remove a schedule; its jobs stay."""
+        self.one(name)
+        self.database.write(lambda c: c.execute(REMOVE, (name,)).rowcount, Durability.FULL)
+
+    def run(self, name: str) -> int:
+        """Make a job of the schedule here and now, whatever its timing; its id."""
+        found = self.one(name)
+        now = self.clock.now()
+        batch = job_of(found, None)
+
+        def operation(connection: Connection) -> int:
+            (stored,) = flow.insert(connection, [batch], now)
+            connection.execute(MADE, (stored.id, name))
+            return stored.id
+
+        id = self.database.write(operation, Durability.FULL)
+        self.database.hints.send([batch.queue])
+        return id
+
+    def next_firing(self) -> int | None:
+        """When the next schedule is due."""
+        found: int | None = self.database.read(lambda c: c.execute(NEXT_FIRING).fetchone()[0])
+        return found
+
+    def fire(self) -> list[Fired]:
+        """Make the jobs of all schedules that are due."""
+        now = self.clock.now()
+        due = self.database.read(lambda c: c.execute(DUE, (now, AT_ONCE)).fetchall())
+        return [self._fire(_info(row), now) for row in due]
+
+    def _fire(self, schedule: ScheduleInfo, now: int) -> Fired:
+        first = schedule.next_at or now
+        try:
+            firings = schedule.timing.due(first, now)
+            batches = [job_of(schedule, firing) for firing in firings]
+            next_at = schedule.timing.after(now)
+        except InvalidSchedule as error:
+            self.pause(schedule.name)
+            return Fired(schedule.name, (), f"it was paused, for it can not be read: {error}")
+
+        def operation(connection: Connection) -> Fired:
+            moved = connection.execute(
+                MOVE, (next_at, firings[-1] if firings else first, schedule.name, first)
+            )
+            if moved.rowcount != 1:
+                return Fired(schedule.name, ())  # another worker was quicker, or somebody paused it
+            return _make(connection, schedule, batches, now)
+
+        fired = self.database.write(operation, Durability.FULL)
+        self.database.hints.send({batch.queue for batch in batches} if fired.jobs else [])
+        return fired
+
+
+def _make(connection: Connection, schedule: ScheduleInfo, batches: Sequence[NewJobs], now: int) -> Fired:
+    """Store the jobs of a firing, but for those that would run beside the one before."""
+    if not schedule.timing.overlap:
+        row = connection.execute(STATE_OF, (schedule.last_job,)).fetchone()
+        if row is not None and row[0] not in FINAL:
+            return Fired(schedule.name, (), f"job {schedule.last_job}, the one before, has not ended")
+        batches = batches[-1:]
+    if not batches:
+        return Fired(schedule.name, (), "its firing was missed, and it does not catch up")
+    stored = [job.id for job in flow.insert(connection, batches, now)]
+    connection.execute(MADE, (stored[-1], schedule.name))
+    return Fired(schedule.name, tuple(stored))
+
+
+def _put(connection: Connection, new: NewSchedule, now: int) -> None:
+    timing = new.timing
+    row = connection.execute(ONE, (new.name,)).fetchone()
+    before = None if row is None else _info(row)
+    next_at = timing.after(now)
+    if before is not None and before.lost_at is None:
+        same = ("cron", "every", "timezone")
+        if all(getattr(before.timing, name) == getattr(timing, name) for name in same):
+            next_at = before.next_at
+    values = {
+        **{name: getattr(timing, name) for name in Timing.__dataclass_fields__},
+        **new._asdict(),
+        "now": now,
+        "next": next_at,
+    }
+    del values["timing"]
+    connection.execute(PUT, values)
+
+
+def _info(row: tuple[Any, ...]) -> ScheduleInfo:
+    name, task, cron, every, timezone, catch_up, jitter, overlap, job, payload, declared, *rest = row
+    timing = Timing(cron, every, timezone, catch_up, jitter, bool(overlap))
+    return ScheduleInfo(name, task, timing, job, payload, bool(declared), *rest)

@@ -1,0 +1,190 @@
+"""When the jobs of a schedule are made: its rule, and what becomes of firings that nobody saw."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypedDict
+
+from .clock import SECOND, duration, to_datetime
+from .clock import instant as microseconds
+from .errors import InvalidOption, InvalidSchedule
+from .job import Flow, NewJobs, Rule
+
+if TYPE_CHECKING:
+    from .cron import Cron, Every
+
+CATCH_UP_LIMIT = 1_000
+# So long after its instant a firing is still in time; what is older was missed.
+IN_TIME = 60 * SECOND
+_WIDEST = 1 << 62
+NAMES = ("cron", "every", "timezone", "catch_up", "jitter", "overlap")
+
+
+class TimingOptions(TypedDict, total=False):
+    """What may be said of when a task is enqueued again and again."""
+
+    cron: str
+    every: float | timedelta
+    timezone: str
+    catch_up: Literal["last", "all", "none"]
+    jitter: float | timedelta
+    overlap: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """A cron expression in a time zone, or an interval; durations in microseconds."""
+
+    cron: str | None = None
+    every: int | None = None
+    timezone: str = "UTC"
+    catch_up: str = "last"
+    jitter: int = 0
+    overlap: bool = True
+
+    def after(self, instant: int) -> int | None:
+        """The first firing later than this instant; None when there is none within the calendar."""
+        try:
+            return microseconds(self._rule().after(to_datetime(instant)), "firing")
+        except OverflowError:
+            return None
+
+    def due(self, first: int, now: int) -> list[int]:
+        """Of the firings from `first` to now, those that make a job, oldest first."""
+        if self.catch_up == "all":
+            return self._since(first, now)[-CATCH_UP_LIMIT:]
+        last = self._last(first, now)
+        is_missed = self.catch_up == "none" and last < now - IN_TIME
+        return [] if is_missed else [last]
+
+    def late(self, name: str, firing: int) -> int:
+        """When the job of a firing is due: later by the same part of the jitter, whoever computes it."""
+        if not self.jitter:
+            return firing
+        import hashlib
+
+        drawn = hashlib.sha256(f"{name} {firing}".encode()).digest()
+        return firing + int.from_bytes(drawn[:8], "big") % self.jitter
+
+    def _rule(self) -> Cron | Every:
+        from .cron import Cron, Every  # which brings the time zones along, and few programs need them
+
+        if self.cron is not None:
+            return Cron(self.cron, self.timezone)
+        return Every(timedelta(microseconds=self.every or 0))
+
+    def _since(self, first: int, now: int) -> list[int]:
+        firings, firing = [], first
+        rule = self._rule()
+        while firing <= now:
+            firings.append(firing)
+            firing = microseconds(rule.after(to_datetime(firing)), "firing")
+        return firings
+
+    def _last(self, first: int, now: int) -> int:
+        """The last firing up to now, looked for in wider and wider times before it."""
+        width = SECOND
+        while now - width > first:
+            begin = self.after(now - width)
+            if begin is not None and begin <= now:
+                return self._since(begin, now)[-1]
+            width *= 8
+        return self._since(first, now)[-1]
+
+
+class NewSchedule(NamedTuple):
+    """A schedule to be stored: its name, its timing, and what each of its jobs is made of."""
+
+    name: str
+    task: str
+    timing: Timing
+    job: str
+    payload: str | bytes
+    declared: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleInfo:
+    """One schedule as its row says; instants in microseconds."""
+
+    name: str
+    task: str
+    timing: Timing
+    job: str
+    payload: str | bytes
+    declared: bool
+    created_at: int
+    next_at: int | None
+    last_at: int | None
+    last_job: int | None
+    paused_at: int | None
+    lost_at: int | None
+
+
+def timing_of(given: Mapping[str, Any]) -> Timing:
+    """The timing that a person described. Raises `InvalidOption`, for a rule that never fires at once."""
+    from .cron import Cron
+
+    cron, every = given.get("cron"), given.get("every")
+    if (cron is None) == (every is None):
+        raise InvalidOption(f"cron is {cron!r}, every is {every!r}; give one of the two")
+    zone = given.get("timezone", "UTC")
+    if every is not None and zone != "UTC":
+        raise InvalidOption(f"timezone is {zone!r}; it goes with cron, an interval is the same in all zones")
+    catch_up, overlap = given.get("catch_up", "last"), given.get("overlap", True)
+    if catch_up not in ("last", "all", "none"):
+        raise InvalidOption(f"catch_up is {catch_up!r:.80}; give 'last', 'all' or 'none'")
+    if type(overlap) is not bool:
+        raise InvalidOption(f"overlap is {overlap!r:.80}; give True or False")
+    timing = Timing(
+        cron=None if cron is None else Cron(cron, zone).expression,
+        every=None if every is None else duration(every, "every"),
+        timezone=zone,
+        catch_up=catch_up,
+        jitter=duration(given.get("jitter", 0), "jitter"),
+        overlap=overlap,
+    )
+    timing.after(0)
+    return timing
+
+
+def template(batch: NewJobs, delay: int, expires: int | None) -> str:
+    """What each job of a schedule is made of, as JSON; durations count from the firing."""
+    kept = batch._asdict()
+    for name in ("payloads", "run_at", "expires_at", "flow"):
+        del kept[name]
+    flow = None
+    if batch.flow is not None:
+        flow = {**batch.flow._asdict(), "rule": list(batch.flow.rule)}
+    return json.dumps({**kept, "flow": flow, "delay": delay, "expires": expires})
+
+
+def job_of(schedule: ScheduleInfo, firing: int | None) -> NewJobs:
+    """The job of one firing; of none, one that is due at once. Raises `InvalidSchedule` for a damaged row."""
+    try:
+        kept = json.loads(schedule.job)
+        delay, expires, flow = kept.pop("delay"), kept.pop("expires"), kept.pop("flow")
+        wanted = Flow() if flow is None else Flow(**{**flow, "rule": Rule(*flow["rule"]), "parents": ()})
+        batch = NewJobs(**kept, payloads=(schedule.payload,))
+    except (ValueError, TypeError, KeyError) as error:
+        raise InvalidSchedule(f"what schedule {schedule.name!r} makes can not be read: {error!r}") from error
+    if firing is None:
+        return batch._replace(flow=wanted._replace(schedule=schedule.name))
+    return batch._replace(
+        run_at=schedule.timing.late(schedule.name, firing) + delay,
+        expires_at=None if expires is None else firing + expires,
+        flow=wanted._replace(schedule=schedule.name, scheduled_for=firing),
+    )
+
+
+def upcoming(timing: Timing, after: int, count: int) -> list[datetime]:
+    """The next firings, in UTC."""
+    found: list[datetime] = []
+    instant = timing.after(after)
+    while instant is not None and len(found) < count:
+        found.append(to_datetime(instant))
+        instant = timing.after(instant)
+    return found

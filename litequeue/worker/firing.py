@@ -1,0 +1,32 @@
+"""What workers do about schedules: store what their tasks declare, and make the jobs that are due."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from typing import Any
+
+from ..handle import Desk
+from ..queue import Queue
+from ..tasks import Task
+
+log = logging.getLogger("litequeue")
+
+
+def declare(queue: Queue, tasks: Iterable[Task[..., Any]]) -> None:
+    """Store the schedules of these tasks, and say which of their modules are no longer declared."""
+    for name in queue.schedules.declare(tasks):
+        log.warning("lose schedule=%s: no task declares it any more, so it does not fire", name)
+
+
+def fire(desk: Desk) -> int | None:
+    """Make the jobs of schedules that are due; when the next one will be."""
+    next_at = desk.schedules.next_firing()
+    if next_at is None or next_at > desk.clock.now():
+        return next_at
+    for fired in desk.schedules.fire():
+        if fired.trouble:
+            log.warning("skip schedule=%s: %s", fired.schedule, fired.trouble)
+        for job in fired.jobs:
+            log.info("fire schedule=%s job=%d", fired.schedule, job)
+    return desk.schedules.next_firing()
