@@ -100,16 +100,20 @@ _OF_FLOW = (
 )
 
 
-def _flow_mold(options: Options) -> FlowMold:
+def rule_of(options: Options) -> Rule:
+    """What the options about limits allow."""
     starts, period = _or(options.rate, (None, None))
-    rule = Rule(_or(options.max_running, None), starts, period, _or(options.burst, None))
+    return Rule(_or(options.max_running, None), starts, period, _or(options.burst, None))
+
+
+def _flow_mold(options: Options) -> FlowMold:
     return FlowMold(
         unique=_or(options.unique, None),
         unique_for=_or(options.unique_for, None),
         on_duplicate=_or(options.on_duplicate, "return"),
         max_wait=_or(options.max_wait, None),
         key=_or(options.key, None),
-        rule=rule,
+        rule=rule_of(options),
         after=_or(options.after, ()),
         runs_on="end" if options.on_parent_failure == "run" else "success",
         on_success=_or(options.on_success, None),

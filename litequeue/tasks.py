@@ -213,13 +213,15 @@ class Call(NamedTuple, Generic[R_co]):
         """The same call with other options."""
         return type(self)(self.task, self.args, self.kwargs, checked(options).over(self.options))
 
-    def then(self, following: Call[S] | Task[..., S], *, pass_result: bool = True) -> Chain[S]:
+    def then(
+        self, following: Call[S] | Task[..., S] | Chain[S] | Group[S], *, pass_result: bool = True
+    ) -> Chain[S]:
         """This call and, when it completed, the next, with its result as the first argument."""
         from .workflow import chain
 
         return chain(self, following, pass_result=pass_result)
 
-    def __or__(self, following: Call[S] | Task[..., S]) -> Chain[S]:
+    def __or__(self, following: Call[S] | Task[..., S] | Chain[S] | Group[S]) -> Chain[S]:
         return self.then(following)
 
     def enqueue(self) -> Job[R_co]:

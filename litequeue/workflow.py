@@ -26,11 +26,13 @@ class Chain(Generic[R_co]):
         self.following = following
         self.pass_result = pass_result
 
-    def then(self, following: Call[S] | Task[..., S], *, pass_result: bool = True) -> Chain[S]:
+    def then(
+        self, following: Call[S] | Task[..., S] | Chain[S] | Group[S], *, pass_result: bool = True
+    ) -> Chain[S]:
         """This chain and, when it completed, the next call, with its result as the first argument."""
         return chain(self, following, pass_result=pass_result)
 
-    def __or__(self, following: Call[S] | Task[..., S]) -> Chain[S]:
+    def __or__(self, following: Call[S] | Task[..., S] | Chain[S] | Group[S]) -> Chain[S]:
         return self.then(following)
 
     def using(self, **options: Unpack[CallOptions]) -> Chain[R_co]:
@@ -54,11 +56,13 @@ class Group(Generic[R_co]):
     def __init__(self, members: Sequence[Node]) -> None:
         self.members = tuple(members)
 
-    def then(self, following: Call[S] | Task[..., S], *, pass_result: bool = True) -> Chain[S]:
+    def then(
+        self, following: Call[S] | Task[..., S] | Chain[S] | Group[S], *, pass_result: bool = True
+    ) -> Chain[S]:
         """This group and, when all of it completed, a call with the list of results as its first argument."""
         return chain(self, following, pass_result=pass_result)
 
-    def __or__(self, following: Call[S] | Task[..., S]) -> Chain[S]:
+    def __or__(self, following: Call[S] | Task[..., S] | Chain[S] | Group[S]) -> Chain[S]:
         return self.then(following)
 
     def using(self, **options: Unpack[CallOptions]) -> Group[R_co]:

@@ -9,11 +9,13 @@ from typing import Any
 
 from ..errors import InvalidOption, JobNotFound, NotAllowed
 from ..handle import Desk
-from ..job import FINAL, Filter, State
-from ..options import text_name
+from ..job import FINAL, Filter, Rule, State
+from ..mold import rule_of
+from ..options import checked, text_name
 from .arguments import (
     DONE,
     NO,
+    Parser,
     add_command,
     add_file,
     add_filters,
@@ -23,7 +25,7 @@ from .arguments import (
     say_json,
 )
 from .files import changing
-from .human import number
+from .human import number, span
 from .progress import Progress
 from .terminal import Terminal
 
@@ -69,7 +71,10 @@ _MORE = "Name the jobs by id or by filters. Exit code 1 when none matched, or on
 
 def add(commands: Any) -> None:
     """Add the commands of this module."""
-    add_verb(commands, CANCEL, "cancel jobs that wait, and ask those that run to stop")
+    cancel = add_verb(commands, CANCEL, "cancel jobs that wait, and ask those that run to stop")
+    cancel.add_argument(
+        "--tree", action="store_true", help="with the jobs below those that are named, whatever they wait for"
+    )
     add_verb(commands, RETRY, "run failed or cancelled jobs again (without --state: failed ones)")
     add_verb(commands, DELETE, "delete jobs that do not run, with all that is stored about them")
     for name, run, summary in (
@@ -79,12 +84,20 @@ def add(commands: Any) -> None:
         parser = add_command(commands, name, run, summary)
         add_file(parser)
         parser.add_argument("queue", metavar="QUEUE", nargs="+", help="the queue's name")
+    limit = add_command(commands, "limit", run_limit, "limit how much of a queue runs, or show its limit")
+    add_file(limit)
+    limit.add_argument("queue", metavar="QUEUE", help="the queue's name")
+    limit.add_argument("--max-running", type=int, metavar="N", help="at most N jobs at once")
+    limit.add_argument("--rate", metavar="N/TIME", help="at most N starts in any such time: 10/s, 100/m")
+    limit.add_argument("--burst", type=int, metavar="N", help="of those at most N at once")
+    limit.add_argument("--none", action="store_true", help="lift the limit")
+    add_json(limit)
     prune = add_command(commands, "prune", run_prune, "delete final jobs whose retention is over")
     add_file(prune)
     add_json(prune)
 
 
-def add_verb(commands: Any, verb: Verb, summary: str) -> None:
+def add_verb(commands: Any, verb: Verb, summary: str) -> Parser:
     """A command that changes jobs."""
     parser = add_command(
         commands, verb.name, lambda args, terminal: run_verb(verb, args, terminal), summary, _MORE
@@ -95,6 +108,7 @@ def add_verb(commands: Any, verb: Verb, summary: str) -> None:
     parser.add_argument("--all", action="store_true", help="every job of every queue")
     parser.add_argument("--yes", action="store_true", help="do not ask")
     add_json(parser)
+    return parser
 
 
 # --- jobs ----------------------------------------------------------------------------------------
@@ -109,6 +123,8 @@ def run_verb(verb: Verb, args: argparse.Namespace, terminal: Terminal) -> int:
             f"{verb.name} which jobs? Give ids, or filters such as --state and --queue, or --all"
         )
     ids = job_ids(args.rest)
+    if getattr(args, "tree", False):
+        verb = replace(verb, one=lambda desk, id: desk.store.cancel_tree(id))
     with changing(args.file, terminal.clock) as desk:
         if ids:
             changed = change_each(verb, desk, ids, terminal)
@@ -186,6 +202,34 @@ def run_resume(args: argparse.Namespace, terminal: Terminal) -> int:
                 f"queue {name!r} is open again" if name in paused else f"queue {name!r} was not paused"
             )
     return DONE
+
+
+def run_limit(args: argparse.Namespace, terminal: Terminal) -> int:
+    """Set the limit of a queue, lift it, or show it."""
+    name = text_name(args.queue, "the queue's name")
+    given = {key: getattr(args, key) for key in ("max_running", "rate", "burst")}
+    asked = {key: value for key, value in given.items() if value is not None}
+    if asked and args.none:
+        raise InvalidOption("--none is given with a limit; choose one")
+    with changing(args.file, terminal.clock) as desk:
+        if asked or args.none:
+            desk.store.limit(name, rule_of(checked(asked)))
+        rule = desk.reports.queue_rule(name)
+    if args.json:
+        say_json(terminal, {"queue": name, **rule._asdict()})
+    else:
+        terminal.say(f"queue {name!r}: {rule_text(rule)}")
+    return DONE
+
+
+def rule_text(rule: Rule) -> str:
+    """What a limit allows, in words."""
+    said = [] if rule.max_running is None else [f"at most {rule.max_running:,} running"]
+    if rule.rate_count is not None:
+        said.append(f"{number(rule.rate_count, 'start')} in {span(rule.rate_period or 0)}")
+    if rule.burst is not None:
+        said.append(f"{rule.burst:,} at once")
+    return ", ".join(said) or "not limited"
 
 
 def run_prune(args: argparse.Namespace, terminal: Terminal) -> int:

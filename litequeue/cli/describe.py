@@ -101,6 +101,10 @@ def as_json(job: Snapshot) -> dict[str, object]:
         "progress_text": job.progress_text,
         "tags": tags_of(job),
         "meta": parsed(job.meta) or {},
+        "unique_key": job.unique_key,
+        "limit_key": job.limit_key,
+        "schedule": job.schedule,
+        "scheduled_for": iso(job.scheduled_for),
     }
 
 

@@ -34,6 +34,7 @@ from .describe import (
     tags_of,
 )
 from .files import reading
+from .graph import graph_text, kin_of
 from .human import iso, number, stamp, when
 from .table import Cell, Column, Row, only_used, table
 from .terminal import Terminal
@@ -56,6 +57,7 @@ def add(commands: Any) -> None:
         add_file(parser)
         parser.add_argument("id", metavar="ID", help="the job's id")
         add_json(parser)
+    show.add_argument("--graph", action="store_true", help="draw the jobs that wait for each other")
 
 
 def add_list(commands: Any) -> None:
@@ -145,6 +147,9 @@ def run_show(args: argparse.Namespace, terminal: Terminal) -> int:
         job = desk.reports.job(id)
         if args.json:
             say_json(terminal, whole_json(desk, job))
+        elif args.graph:
+            for line in graph_text(terminal, desk, id):
+                terminal.say(line)
         else:
             for line in whole_text(terminal, desk, job):
                 terminal.say(line)
@@ -177,6 +182,8 @@ def whole_json(desk: Desk, job: Snapshot) -> dict[str, object]:
         "kwargs": kwargs,
         "result_codec": result.codec,
         "result": encoded(result.body, result.codec)[1],
+        "parents": desk.reports.parents(job.id),
+        "children": desk.reports.children(job.id),
         "failed_attempts": failed,
         "log": log,
     }
@@ -202,17 +209,26 @@ def facts(desk: Desk, job: Snapshot, now: int) -> Iterator[tuple[str, str]]:
     result = desk.reports.result(job.id)
     moments = (
         ("created", job.created_at),
+        ("for", job.scheduled_for),
         ("due", job.run_at if job.run_at != job.created_at else None),
         ("started", job.started_at),
         ("finished", job.finished_at),
         ("expires", job.expires_at),
     )
-    said = (("tags", ", ".join(tags_of(job))), ("meta", job.meta), ("options", options_of(job)))
+    said = (
+        ("tags", ", ".join(tags_of(job))),
+        ("meta", job.meta),
+        ("options", options_of(job)),
+        ("unique", job.unique_key),
+        ("limit", job.limit_key),
+        ("schedule", job.schedule),
+    )
     yield "task", job.task
     yield "arguments", call_of(*desk.reports.payload(job.id))[0]
     yield "queue", f"{job.queue}, priority {job.priority}" if job.priority else job.queue
     yield from ((name, value) for name, value in said if value)
     yield from ((name, f"{stamp(at)}, {when(at, now)}") for name, at in moments if at is not None)
+    yield from kin_of(desk, job.id)
     yield "attempt", attempt_text(job)
     if job.worker is not None:
         yield "worker", str(job.worker)

@@ -19,6 +19,9 @@ MANY = 1 << 30
 CHUNK = 1000
 HOLDS_AT_ONCE = 100
 SHORTEST_WAIT = SECOND // 100
+# A task begins some milliseconds after its claim, one sooner than another. A rate counts claims, so it leaves
+# that much more between them, for whoever counts what arrives.
+SLACK = SECOND // 50
 
 # Counts no further than the bound, however many wait.
 _JOBS = "FROM litequeue_job WHERE queue = :queue AND"
@@ -59,6 +62,7 @@ ON CONFLICT (name) DO UPDATE SET max_running = excluded.max_running, rate_count 
   rate_period = excluded.rate_period, burst = excluded.burst
 """
 RULE = "SELECT max_running, rate_count, rate_period, burst FROM litequeue_limit WHERE name = ?"
+QUEUE_RULE = "SELECT max_running, rate_count, rate_period, burst FROM litequeue_queue WHERE name = ?"
 RUNNING = """
 SELECT count(*) FROM (SELECT 1 FROM litequeue_job WHERE limit_key = ? AND state = 'running' LIMIT ?)
 """
@@ -142,9 +146,9 @@ def _windows(rule: Rule) -> list[tuple[int, int]]:
     """How many may start in which time: `burst` in their share of it are `rate_count` in all of it."""
     if rule.rate_count is None or rule.rate_period is None:
         return []
-    windows = [(rule.rate_count, rule.rate_period)]
+    windows = [(rule.rate_count, rule.rate_period + SLACK)]
     if rule.burst is not None and rule.burst < rule.rate_count:
-        windows.append((rule.burst, rule.rate_period * rule.burst // rule.rate_count))
+        windows.append((rule.burst, rule.rate_period * rule.burst // rule.rate_count + SLACK))
     return windows
 
 
@@ -182,13 +186,13 @@ def count_start(connection: Connection, key: str, job: int, now: int) -> None:
     """Count a start against the rate of this key, if it has one."""
     row = connection.execute(RULE, (key,)).fetchone()
     if row is not None and row[1] is not None:
-        _count(connection, key, job, row[2], now)
+        _count(connection, key, job, row[2] + SLACK, now)
 
 
 def count_start_in_queue(connection: Connection, queue: str, rule: Rule, job: int, now: int) -> None:
     """Count a start against the rate of a limited queue, if it has one."""
     if rule.rate_period is not None:
-        _count(connection, starts_of(queue), job, rule.rate_period, now)
+        _count(connection, starts_of(queue), job, rule.rate_period + SLACK, now)
 
 
 def _count(connection: Connection, key: str, job: int, period: int, now: int) -> None:

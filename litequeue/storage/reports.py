@@ -8,7 +8,7 @@ from sqlite3 import Connection
 from typing import Any
 
 from ..errors import JobNotFound
-from ..job import FailedAttempt, Filter, LogLine, Snapshot, State, StoredResult, WorkerInfo
+from ..job import FailedAttempt, Filter, LogLine, Rule, Snapshot, State, StoredResult, WorkerInfo
 from . import flow, limits
 from .database import Database
 from .transactions import snapshot
@@ -164,6 +164,11 @@ class Reports:
     def children(self, id: int) -> list[int]:
         """The ids of the jobs that wait or waited for this one."""
         return self.database.read(lambda c: flow.children(c, id))
+
+    def queue_rule(self, queue: str) -> Rule:
+        """What a queue as a whole allows."""
+        row = self.database.read(lambda c: c.execute(limits.QUEUE_RULE, (queue,)).fetchone())
+        return Rule() if row is None else Rule(*row)
 
     def room(self, key: str, now: int) -> limits.Room:
         """What the limit of this key has room for now."""

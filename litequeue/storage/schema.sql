@@ -202,7 +202,7 @@ WHEN old.linked = 1 AND old.finished_at IS NULL AND new.finished_at IS NOT NULL 
     AND id IN (SELECT child FROM litequeue_edge WHERE parent = new.id AND runs_on = 'failure');
   UPDATE litequeue_job
   SET expires_at = 0, message = 'job ' || new.id || ' ' || iif(new.state = 'cancelled', 'was ', '') || new.state
-  WHERE state = 'blocked' AND pending > 0 AND id IN
+  WHERE state = 'blocked' AND pending > 0 AND expires_at IS NOT 0 AND id IN
     (SELECT child FROM litequeue_edge WHERE parent = new.id AND runs_on <> 'end' AND runs_on <>
        CASE new.state WHEN 'completed' THEN 'success' WHEN 'failed' THEN 'failure' ELSE '' END);
   UPDATE litequeue_job

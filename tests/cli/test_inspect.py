@@ -121,6 +121,10 @@ class TestList(CommandCase):
                 "progress_text": None,
                 "tags": ["web"],
                 "meta": {},
+                "unique_key": None,
+                "limit_key": None,
+                "schedule": None,
+                "scheduled_for": None,
             },
         )
 
