@@ -46,6 +46,7 @@ from .errors import (
     PayloadTooLarge,
     QueueClosed,
     QueueFull,
+    ScheduleNotFound,
     WorkerError,
 )
 from .handle import Job, JobGroup
@@ -90,6 +91,7 @@ __all__ = [
     "Reject",
     "Retry",
     "RetryLater",
+    "ScheduleNotFound",
     "Snooze",
     "State",
     "Task",
