@@ -45,8 +45,7 @@ class Patience:
                 raise
         if self._side is None:
             return self.insist(action)
-        with self._side.turn():
-            return self.insist(action)
+        return self._side.in_turn(lambda: self.insist(action))
 
     def insist(self, action: Callable[[], T]) -> T:
         """Do something again and again while another has the lock that it needs."""

@@ -11,14 +11,15 @@ import errno
 import os
 import struct
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from typing import TypeVar
 
 from .. import errors
 
 if sys.platform == "linux":
     import fcntl
 
+T = TypeVar("T")
 _FLOCK = "hhqqi4x"  # struct flock on 64-bit Linux: type, whence, start, length, pid
 _TURN = 0
 _FIRST_WORKER = 1 << 20
@@ -39,14 +40,17 @@ class SideFile:
         self.inode = os.fstat(self._descriptor).st_ino
         self._own: set[int] = set()
 
-    @contextmanager
-    def turn(self) -> Iterator[None]:
-        """Wait in the kernel's queue of writers, and hold its head."""
-        self._set(fcntl.F_WRLCK, _TURN, fcntl.F_OFD_SETLKW)
+    def in_turn(self, action: Callable[[], T]) -> T:
+        """Wait in the kernel's queue of writers, and do something as its head."""
         try:
-            yield
-        finally:
-            self._set(fcntl.F_UNLCK, _TURN, fcntl.F_OFD_SETLK)
+            try:
+                self._set(fcntl.F_WRLCK, _TURN, fcntl.F_OFD_SETLKW)
+                return action()
+            finally:
+                self._leave_turn()
+        except BaseException:
+            self._leave_turn()  # again, in case it was this that a signal struck
+            raise
 
     def hold(self, worker: int) -> None:
         """Take the sign of life of a worker; the kernel drops it with our last breath."""
@@ -77,6 +81,9 @@ class SideFile:
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
+
+    def _leave_turn(self) -> None:
+        self._set(fcntl.F_UNLCK, _TURN, fcntl.F_OFD_SETLK)
 
     def _set(self, kind: int, place: int, command: int) -> None:
         fcntl.fcntl(self._descriptor, command, struct.pack(_FLOCK, kind, os.SEEK_SET, place, 1, 0))

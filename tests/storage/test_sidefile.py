@@ -74,18 +74,15 @@ class TestLocks(FileCase):
         first, second = self.side(), self.side()
         entered = threading.Event()
 
-        def follow() -> None:
-            with second.turn():
-                entered.set()
-
-        thread = threading.Thread(target=follow, daemon=True)
-        with first.turn():
+        def lead() -> None:
             thread.start()
             self.assertFalse(entered.wait(0.05))
+
+        thread = threading.Thread(target=lambda: second.in_turn(entered.set), daemon=True)
+        first.in_turn(lead)
         self.assertTrue(entered.wait(PATIENCE_SECONDS))
         thread.join(PATIENCE_SECONDS)
-        with first.turn():
-            pass
+        self.assertEqual(first.in_turn(lambda: 1), 1)
 
     def test_a_planted_link_is_refused(self) -> None:
         victim = self.folder / "victim"

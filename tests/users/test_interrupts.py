@@ -1,0 +1,227 @@
+"""Ctrl-C at every moment of what a program does with a queue: nothing is half done, nothing stays locked."""
+
+from __future__ import annotations
+
+import fcntl
+import sqlite3
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
+from itertools import count
+from typing import Any
+from unittest import mock
+
+from litequeue import Job, JobCancelled, Queue
+from litequeue.clock import SystemClock
+from litequeue.storage import sidefile
+from litequeue.storage.checks import broken
+from litequeue.tasks import Task
+from tests.moments import each_interrupt
+from tests.support import PATIENCE_SECONDS
+from tests.users.case import QueueCase
+from tests.users.things import echo
+from tests.worker.case import until
+
+
+class InterruptCase(QueueCase):
+    long_step = 7  # of works with hundreds of moments; `python -m tests.soak misdeeds` tries every one
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.task: Task[..., Any] = self.queue.task(echo)
+        self.task.enqueue()  # opens the file
+        self.queue.counts()
+        self.stranger = sqlite3.connect(self.path, timeout=0, isolation_level=None, check_same_thread=False)
+        self.addCleanup(self.stranger.close)
+        self.let_go: Callable[[], object] = lambda: None  # of what the work had to wait for
+        self.unraisable: list[Any] = []
+        hook = mock.patch.object(sys, "unraisablehook", self.unraisable.append)
+        hook.start()
+        self.addCleanup(hook.stop)
+
+    def tearDown(self) -> None:
+        super().tearDown()
+        self.assertEqual(broken(self.stranger), [])
+        # What strikes Python itself while it closes a generator is told by it, and goes no further.
+        others = [each for each in self.unraisable if not isinstance(each.exc_value, KeyboardInterrupt)]
+        self.assertEqual(others, [])
+
+    def stored(self, mark: int) -> int:
+        """How many jobs there are with this argument."""
+        query = "SELECT count(*) FROM litequeue_job WHERE payload = ?"
+        return int(self.stranger.execute(query, (f"[[{mark}],{{}}]",)).fetchone()[0])
+
+    def require_free(self) -> None:
+        """Others write at once: another program, another thread, and this one."""
+        self.let_go()
+        self.stranger.execute("BEGIN IMMEDIATE")
+        self.stranger.execute("ROLLBACK")
+        self.require_no_turn()
+        thread = threading.Thread(target=self.task.enqueue, daemon=True)
+        thread.start()
+        thread.join(PATIENCE_SECONDS)
+        self.assertFalse(thread.is_alive(), "another thread can not write")
+        self.task.enqueue()
+
+    def require_no_turn(self) -> None:
+        """Nobody is left standing at the head of the writers' queue."""
+        if sidefile.supported():
+            side = sidefile.SideFile(f"{self.path}-lock")
+            side._set(fcntl.F_WRLCK, sidefile._TURN, fcntl.F_OFD_SETLK)
+            side.close()
+
+    def interrupt(
+        self,
+        work: Callable[[int], object],
+        jobs: int,
+        around: Callable[[], AbstractContextManager[object]] = nullcontext,
+        *,
+        also_meanwhile: bool = True,
+    ) -> int:
+        """Interrupt the work at every moment; all the jobs it adds are stored, or none. How many moments."""
+        marks = count(1000)
+        mark = 0
+
+        def attempt() -> None:
+            nonlocal mark
+            mark = next(marks)
+            work(mark)
+
+        moments = 0
+        meanwhile = self.require_free if also_meanwhile else lambda: None
+        for place in each_interrupt(attempt, meanwhile, around):
+            moments += 1
+            with self.subTest(place):
+                self.require_free()
+                self.assertIn(self.stored(mark), (0, jobs))
+        self.assertEqual(self.stored(mark), jobs)  # the last one was not interrupted any more
+        return moments
+
+
+class Napping(SystemClock):
+    """A clock on which no time is slept away."""
+
+    def __init__(self, nap: Callable[[], object]) -> None:
+        self._nap = nap
+
+    def sleep(self, seconds: float) -> None:
+        self._nap()
+
+
+class Interrupted(InterruptCase):
+    def test_an_enqueue(self) -> None:
+        self.assertGreater(self.interrupt(self.task.enqueue, 1), 50)
+
+    def test_many_at_once(self) -> None:
+        def work(mark: int) -> None:
+            self.queue.enqueue_many([self.task.call(mark), self.task.using(priority=1).call(mark)])
+
+        self.interrupt(work, 2)
+
+    def test_a_bounded_queue(self) -> None:
+        queue = self.make_queue(maxsize=10_000)
+        self.task = queue.task(echo)
+        self.task.enqueue()
+        self.interrupt(self.task.enqueue, 1)
+
+    def test_an_enqueue_that_waits_for_another_program(self) -> None:
+        def nap() -> None:
+            self.naps += 1
+            if self.naps == 3:
+                self.let_go()
+
+        @contextmanager
+        def blocked() -> Iterator[None]:
+            self.naps = 0
+            self.stranger.execute("BEGIN IMMEDIATE")
+            yield
+            self.let_go()
+
+        self.let_go = lambda: self.stranger.in_transaction and self.stranger.execute("ROLLBACK")
+        with mock.patch.object(self.queue.desk.database._patience, "_clock", Napping(nap)):
+            self.interrupt(self.task.enqueue, 1, blocked)
+
+    def test_an_enqueue_that_waits_for_another_thread(self) -> None:
+        self.interrupt(self.task.enqueue, 1, lambda: self.beside(1))
+
+    def test_an_enqueue_whose_commit_another_thread_makes(self) -> None:
+        self.interrupt(self.task.enqueue, 1, lambda: self.beside(2))
+
+    @contextmanager
+    def beside(self, waiting: int) -> Iterator[None]:
+        """Within the block a thread has a transaction open, until so many wait for it."""
+        gate = self.queue.desk.database._gate
+        is_open, is_over = threading.Event(), threading.Event()
+
+        def keep() -> None:
+            with self.queue.transaction():
+                is_open.set()
+                until(lambda: len(gate._waiting) >= waiting or is_over.is_set())
+
+        def let_go() -> None:
+            is_over.set()
+            for thread in threads:
+                thread.join(PATIENCE_SECONDS)
+                self.assertFalse(thread.is_alive())
+
+        threads = [threading.Thread(target=keep, daemon=True)]
+        threads += [threading.Thread(target=self.task.enqueue, daemon=True) for _ in range(waiting - 1)]
+        threads[0].start()
+        is_open.wait(PATIENCE_SECONDS)
+        for number, thread in enumerate(threads[1:], 1):
+            thread.start()
+            until(lambda number=number: len(gate._waiting) >= number)  # type: ignore[misc]
+        self.let_go = let_go
+        yield
+        let_go()
+
+    def test_a_read(self) -> None:
+        self.interrupt(lambda _: self.queue.counts(), 0)
+
+    def test_a_wait_for_a_result(self) -> None:
+        """Which any number of naps is a part of."""
+
+        def nap() -> None:
+            self.naps += 1
+            if self.naps == 3:
+                self.queue.desk.store.cancel(jobs[-1].id)
+
+        @contextmanager
+        def waiting() -> Iterator[None]:
+            self.naps = 0
+            jobs.append(self.task.enqueue())
+            yield
+
+        def work(_: int) -> None:
+            with suppress(JobCancelled):
+                jobs[-1].result(timeout=10)
+
+        jobs: list[Job[Any]] = []
+        with mock.patch.object(self.queue.desk, "clock", Napping(nap)):
+            self.interrupt(work, 0, waiting)
+
+    def test_the_first_use_of_a_file(self) -> None:
+        @contextmanager
+        def named() -> Iterator[None]:
+            queues.append(Queue(self.folder / f"{len(queues)}.db"))
+            yield
+            queues[-1].enqueue(echo)
+
+        queues: list[Queue] = []
+        for place in each_interrupt(lambda: queues[-1].enqueue(echo), around=named, step=self.long_step):
+            with self.subTest(place), closing(queues[-1]), sqlite3.connect(queues[-1].path) as connection:
+                self.assertEqual(broken(connection), [])
+
+    def test_closing(self) -> None:
+        @contextmanager
+        def opened() -> Iterator[None]:
+            queues.append(Queue(self.path))
+            queues[-1].counts()
+            yield
+
+        queues: list[Queue] = []
+        for place in each_interrupt(lambda: queues[-1].close(), around=opened):
+            with self.subTest(place):
+                self.require_free()
+                queues[-1].close()
