@@ -22,7 +22,7 @@ from .hints import Hints
 from .patience import Patience
 from .readers import Readers
 from .sidefile import SideFile, open_side_file
-from .transactions import Lent, roll_back, run_group, run_on_foreign, run_plain, savepoint
+from .transactions import Lent, end, roll_back, run_group, run_on_foreign, run_plain, savepoint
 from .translate import translate, translated
 
 T = TypeVar("T")
@@ -114,11 +114,10 @@ class Database:
             self._lent = lent
             connection = lent.connection = self._lend()
             self._patience.begin(connection)
-        except sqlite3.Error as error:
+        except BaseException as error:
             self._take_back(lent)
-            raise self._ours(error) from error
-        except BaseException:
-            self._take_back(lent)
+            if isinstance(error, sqlite3.Error):
+                raise self._ours(error) from error
             raise
         return connection
 
@@ -133,6 +132,12 @@ class Database:
             if commit:
                 self._commit_lent(connection)
         finally:
+            self._take_back(lent)
+
+    def abandon(self, connection: Connection) -> None:
+        """Roll back the transaction of `begin` if it is not over; it may be called again."""
+        lent = self._lent
+        if lent is not None and lent.connection is connection:
             self._take_back(lent)
 
     @contextmanager
@@ -282,15 +287,11 @@ class Database:
     def _take_back(self, lent: Lent) -> None:
         """End what `begin` began, whatever became of it, and let the next writer in."""
         try:
-            if lent.connection is not None:
-                roll_back(lent.connection)
-                lent.connection.row_factory, lent.connection.text_factory = None, str
-                if not self.in_memory:
-                    lent.connection.close()
+            end(lent, closes=not self.in_memory)
         finally:
+            self._gate.leave(lent.ticket)
             if self._lent is lent:
                 self._lent = None
-            self._gate.leave(lent.ticket)
 
     def _close_writers(self) -> None:
         kept = self._keeper.release() if self._keeper is not None else []

@@ -29,6 +29,7 @@ class Lent:
     ticket: Ticket
     thread: int = field(default_factory=threading.get_ident)
     connection: Connection | None = None
+    ended: bool = False
 
 
 def run_on_foreign(
@@ -57,6 +58,17 @@ def run_on_foreign(
             return run_plain(operation, connection)
 
 
+def end(lent: Lent, *, closes: bool) -> None:
+    """Roll back what was not committed, and close the connection if it is of no more use."""
+    connection = lent.connection
+    if connection is not None and not lent.ended:
+        roll_back(connection)
+        connection.row_factory, connection.text_factory = None, str
+        if closes:
+            connection.close()
+    lent.ended = True  # only now: a signal may have this done again
+
+
 @contextmanager
 def lent(database: Database) -> Iterator[Connection]:
     """A write transaction that what this thread reads and writes in the block joins.
@@ -70,12 +82,15 @@ def lent(database: Database) -> Iterator[Connection]:
         return
     connection = database.begin()
     try:
-        with database.joining(connection):
-            yield connection
+        try:
+            with database.joining(connection):
+                yield connection
+            database.finish(connection, commit=True)
+        finally:
+            database.abandon(connection)
     except BaseException:
-        database.finish(connection, commit=False)
+        database.abandon(connection)  # again, in case it was this that a signal struck
         raise
-    database.finish(connection, commit=True)
 
 
 def run_group(
@@ -150,8 +165,16 @@ def snapshot(connection: Connection) -> Iterator[None]:
 
 def roll_back(connection: Connection | None) -> None:
     """End the transaction that is open on the connection, if there is one."""
-    if connection is not None and connection.in_transaction:
+    if connection is not None and is_inside(connection):
         connection.execute("ROLLBACK")
+
+
+def is_inside(connection: Connection) -> bool:
+    """Whether a transaction is open on the connection, and not closed with it."""
+    try:
+        return connection.in_transaction
+    except sqlite3.ProgrammingError:  # its owner has closed it
+        return False
 
 
 @contextmanager
@@ -161,7 +184,7 @@ def savepoint(connection: Connection) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        if connection.in_transaction:
+        if is_inside(connection):
             connection.execute("ROLLBACK TO litequeue_operation")
             connection.execute("RELEASE litequeue_operation")
         raise

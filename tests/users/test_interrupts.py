@@ -125,6 +125,14 @@ class Interrupted(InterruptCase):
         self.task.enqueue()
         self.interrupt(self.task.enqueue, 1)
 
+    def test_a_transaction(self) -> None:
+        def work(mark: int) -> None:
+            with self.queue.transaction():
+                self.task.enqueue(mark)
+                self.task.enqueue(mark)
+
+        self.interrupt(work, 2, also_meanwhile=False)
+
     def test_an_enqueue_that_waits_for_another_program(self) -> None:
         def nap() -> None:
             self.naps += 1
