@@ -36,25 +36,39 @@ class _Drain:
     def __init__(self, queue: Queue) -> None:
         self._queue = queue
         self._store = queue.desk.store
+        self._workers = queue.desk.workers
         self._knowledge = Knowledge(Resolver(queue.runnable, queue))
         limits = Limits(queue.clock, lambda *_: None)
         self._execution = Execution(queue.clock, limits, queue.max_payload)
         self._worker = 0
+        self._transaction: TaskTransaction | NoTransaction | None = None
 
     def run(self, limit: int | None) -> int:
-        workers = self._queue.desk.workers
-        self._worker = workers.sign_on(identity(WorkerOptions((self._queue.name,)), _LEASE))
+        try:
+            try:
+                return self._run(limit)
+            finally:
+                self._leave()
+        except BaseException:
+            self._leave()  # again, in case it was this that a signal struck
+            raise
+
+    def _run(self, limit: int | None) -> int:
+        self._worker = self._workers.sign_on(identity(WorkerOptions((self._queue.name,)), _LEASE))
         declare(self._queue, self._queue.declared.values())
         fire(self._queue.desk)
-        workers.reap()  # a script that only ever drains would never see the jobs of its killed runs again
+        self._workers.reap()  # a script that only ever drains would not see the jobs of its killed runs again
         done = 0
-        try:
-            while (limit is None or done < limit) and (claimed := self._claim()) is not None:
-                self._run_one(claimed)
-                done += 1
-        finally:
-            workers.sign_off(self._worker)
+        while (limit is None or done < limit) and (claimed := self._claim()) is not None:
+            self._run_one(claimed)
+            done += 1
         return done
+
+    def _leave(self) -> None:
+        """Give back all that is held."""
+        if self._transaction is not None:
+            self._transaction.abandon()
+        self._workers.sign_off(self._worker)
 
     def _claim(self) -> Claimed | None:
         self._knowledge.meet_parked(self._store.parked_tasks([self._queue.name]))
@@ -68,7 +82,7 @@ class _Drain:
 
     def _run_one(self, claimed: Claimed) -> None:
         task = self._knowledge.task(claimed.task)
-        transaction = transaction_for(task, self._queue.desk.database)
+        transaction = self._transaction = transaction_for(task, self._queue.desk.database)
         prepared = self._execution.prepare(claimed, task, transaction, Mailbox())
         if isinstance(prepared, Fail):
             self._settle(prepared, None)

@@ -19,6 +19,7 @@ class TaskTransaction:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._connection: Connection | None = None
+        self._last: Connection | None = None
         self._joined: ExitStack | None = None
         self._lock = threading.Lock()
         self._spoiled = False
@@ -35,7 +36,7 @@ class TaskTransaction:
         if self._spoiled:
             raise LiteQueueError("the transaction of this job was rolled back; it can not be opened again")
         if self._connection is None:
-            self._connection = self._database.begin()
+            self._connection = self._last = self._database.begin()
             self._joined = ExitStack()
             self._joined.enter_context(self._database.joining(self._connection))
         try:
@@ -78,6 +79,11 @@ class TaskTransaction:
             self._database.finish(connection, commit=commit)
         return commit
 
+    def abandon(self) -> None:
+        """Roll back unless it is over, for one whom a signal struck while he ended it."""
+        if self._last is not None:
+            self._database.abandon(self._last)
+
 
 class NoTransaction:
     """In its place for a coroutine, which would hold the write lock across its awaits."""
@@ -93,6 +99,9 @@ class NoTransaction:
 
     def leave(self) -> None:
         """There is nothing to leave."""
+
+    def abandon(self) -> None:
+        """Nor to abandon."""
 
 
 def transaction_for(task: Task[..., Any], database: Database) -> TaskTransaction | NoTransaction:

@@ -12,7 +12,7 @@ from itertools import count
 from typing import Any
 from unittest import mock
 
-from litequeue import Job, JobCancelled, Queue
+from litequeue import Job, JobCancelled, Queue, State, current_job
 from litequeue.clock import SystemClock
 from litequeue.storage import sidefile
 from litequeue.storage.checks import broken
@@ -209,6 +209,26 @@ class Interrupted(InterruptCase):
         with mock.patch.object(self.queue.desk, "clock", Napping(nap)):
             self.interrupt(work, 0, waiting)
 
+    def test_a_drain(self) -> None:
+        self.drain(self.task)
+
+    def test_a_drain_whose_task_writes_through_its_transaction(self) -> None:
+        self.drain(self.queue.task(write))
+
+    def drain(self, task: Task[..., Any]) -> None:
+        """Interrupt a drain: what it had claimed is ready again or done, and no worker is left behind."""
+
+        @contextmanager
+        def one_job() -> Iterator[None]:
+            self.queue.delete()
+            task.enqueue()
+            yield
+
+        for place in each_interrupt(self.queue.drain, around=one_job, step=self.long_step):
+            with self.subTest(place):
+                self.require_free()
+                self.assertEqual((self.queue.counts()[State.RUNNING], self.queue.workers()), (0, []))
+
     def test_the_first_use_of_a_file(self) -> None:
         @contextmanager
         def named() -> Iterator[None]:
@@ -233,3 +253,11 @@ class Interrupted(InterruptCase):
             with self.subTest(place):
                 self.require_free()
                 queues[-1].close()
+
+
+def write() -> None:
+    """Write through the transaction of the job."""
+    job = current_job()
+    assert job is not None
+    with job.transaction() as connection:
+        connection.execute("CREATE TABLE IF NOT EXISTS ledger (attempt)")
