@@ -87,7 +87,7 @@ class Queue(Declarations):
         self._caster = Caster(self, self._plain)
         self._durability = Durability(durability)
         self._opened: Desk | None = None
-        self._opening = threading.Lock()
+        self._opening = threading.RLock()  # a signal's handler may open it, too
         self._closed = False
 
     # --- enqueue -----------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import partial
@@ -17,7 +17,7 @@ from .. import errors
 from . import opening
 from .checkpoint import LogKeeper, carries_reset_fault
 from .forks import keep_for_ever, watch
-from .gate import Durability, Gate, Ticket
+from .gate import Durability, Gate, Ticket, strictest
 from .hints import Hints
 from .patience import Patience
 from .readers import Readers
@@ -237,12 +237,17 @@ class Database:
             )
 
     def _require_free(self) -> None:
-        """Raise instead of waiting for a transaction that this very thread has open."""
+        """Raise instead of waiting for what this very thread is at."""
         self._require_open()
         if self._lent is not None and self._lent.thread == threading.get_ident():
             raise errors.DatabaseError(
                 f"{self.path}: this thread has a transaction open, which this call can not join; "
                 "end it first, and do not await inside it"
+            )
+        if self._gate.is_inside(threading.get_ident()):
+            raise errors.DatabaseError(
+                f"{self.path}: this thread is in the middle of a write, which a signal's handler or a "
+                "__del__ has interrupted; leave what that wants to write to another thread"
             )
 
     def _open_side_file(self) -> None:
@@ -324,7 +329,7 @@ class Database:
         group = [leader, *leader.group]
         connection = None
         try:
-            connection = self._writer(_strictest(group) if leader.group else leader.durability)
+            connection = self._writer(strictest(group) if leader.group else leader.durability)
             if leader.is_single and not leader.group:
                 self._patience.first(connection, partial(run_group, connection, group, self._ours))
                 leader.settled = True
@@ -360,9 +365,8 @@ class Database:
 
     def before_fork(self) -> None:
         """Close every connection; a transaction of this thread, or a very long one, makes it impossible."""
-        is_mine = self._lent is not None and self._lent.thread == threading.get_ident()
         ticket = Ticket()
-        if self.in_memory or self._closed or is_mine:
+        if self.in_memory or self._closed or self._gate.is_inside(threading.get_ident()):
             return
         if not self._gate.enter(ticket, _LONGEST_WAIT_TO_FORK):
             self._gate.leave(ticket)
@@ -394,7 +398,3 @@ class Database:
         self._reset()
         if not self._closed:
             self._open_side_file()
-
-
-def _strictest(group: Sequence[Ticket]) -> Durability:
-    return Durability.FULL if any(t.durability is Durability.FULL for t in group) else Durability.NORMAL

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import Enum
@@ -43,6 +43,7 @@ class Ticket:
     settled: bool = False  # it led, and its group is committed or has its errors
     group: list[Ticket] = field(default_factory=list)
     signal: threading.Lock | None = None
+    thread: int = 0  # that entered with it
 
 
 class Gate:
@@ -57,6 +58,11 @@ class Gate:
         self._mutex = threading.Lock()
         self._waiting: deque[Ticket] = deque()
         self._leader: Ticket | None = None
+        self._inside: set[int] = set()
+
+    def is_inside(self, thread: int) -> bool:
+        """Whether this thread is on its way through the gate, so that it would wait for itself."""
+        return thread in self._inside
 
     def pass_through(self, ticket: Ticket) -> Any:
         """Run the ticket's operation, alone or in a group; returns its result or raises its error."""
@@ -94,6 +100,8 @@ class Gate:
 
         False when neither came within `seconds`; less than 0 is no limit.
         """
+        ticket.thread = threading.get_ident()
+        self._inside.add(ticket.thread)
         with self._mutex:
             if self._leader is None:
                 self._leader = ticket
@@ -113,6 +121,7 @@ class Gate:
                 self._leader = self._heir() if self._waiting else None
             if self._leader is not None:
                 _wake(self._leader)
+        self._inside.discard(ticket.thread)
 
     def _heir(self) -> Ticket | None:
         while self._waiting and self._waiting[0].gone:
@@ -137,6 +146,11 @@ class Gate:
             elif ticket not in self._waiting:
                 self._waiting.appendleft(ticket)
         leader.group = []
+
+
+def strictest(group: Sequence[Ticket]) -> Durability:
+    """What all of these are content with."""
+    return Durability.FULL if any(t.durability is Durability.FULL for t in group) else Durability.NORMAL
 
 
 def _wake(ticket: Ticket) -> None:

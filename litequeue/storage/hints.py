@@ -42,7 +42,7 @@ class Hints:
         self._paths: dict[str, str] = {}
         self._pipes: dict[str, int] = {}
         self._silent_until: dict[str, int] = {}
-        self._mutex = threading.Lock()
+        self._mutex = threading.RLock()  # a signal's handler may come in between
 
     def send(self, queues: Iterable[str]) -> None:
         """Wake one idle worker of each queue, if there is one."""

@@ -31,7 +31,7 @@ class Readers:
     def __init__(self, connect: Callable[[], Connection]) -> None:
         self._connect = connect
         self._local = threading.local()
-        self._mutex = threading.Lock()
+        self._mutex = threading.RLock()  # a signal's handler may come in between
         self._readers: list[_Reader] = []
 
     def run(self, operation: Callable[[Connection], T]) -> T:

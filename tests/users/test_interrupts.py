@@ -6,6 +6,7 @@ import fcntl
 import sqlite3
 import sys
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
 from itertools import count
@@ -14,11 +15,12 @@ from unittest import mock
 
 from litequeue import Job, JobCancelled, Queue, State, current_job
 from litequeue.clock import SystemClock
+from litequeue.errors import DatabaseError
 from litequeue.storage import sidefile
 from litequeue.storage.checks import broken
 from litequeue.tasks import Task
-from tests.moments import each_interrupt
-from tests.support import PATIENCE_SECONDS
+from tests.moments import each_interrupt, each_moment
+from tests.support import PATIENCE_SECONDS, together
 from tests.users.case import QueueCase
 from tests.users.things import echo
 from tests.worker.case import until
@@ -237,6 +239,7 @@ class Interrupted(InterruptCase):
             queues[-1].enqueue(echo)
 
         queues: list[Queue] = []
+        warnings.simplefilter("ignore", ResourceWarning)  # a file that is being opened is closed without with
         for place in each_interrupt(lambda: queues[-1].enqueue(echo), around=named, step=self.long_step):
             with self.subTest(place), closing(queues[-1]), sqlite3.connect(queues[-1].path) as connection:
                 self.assertEqual(broken(connection), [])
@@ -249,10 +252,76 @@ class Interrupted(InterruptCase):
             yield
 
         queues: list[Queue] = []
-        for place in each_interrupt(lambda: queues[-1].close(), around=opened):
+
+        def close() -> None:
+            queues[-1].close()
+
+        for place in each_interrupt(close, around=opened):
             with self.subTest(place):
                 self.require_free()
                 queues[-1].close()
+
+
+class Handlers(InterruptCase):
+    """A signal's handler, or a `__del__` that the garbage collector calls, uses the queue at every moment."""
+
+    def test_enqueue_during_an_enqueue(self) -> None:
+        self.enqueue_during(self.task.enqueue)
+
+    def test_enqueue_during_a_bulk(self) -> None:
+        self.enqueue_during(lambda: self.queue.enqueue_many([self.task.call(), self.task.call()]))
+
+    def test_enqueue_during_a_transaction(self) -> None:
+        def work() -> None:
+            with self.queue.transaction():
+                self.task.enqueue()
+
+        self.enqueue_during(work)
+
+    def test_enqueue_during_a_read(self) -> None:
+        self.assertEqual(self.enqueue_during(self.queue.counts), 0)
+
+    def test_enqueue_during_the_first_use(self) -> None:
+        def work() -> None:
+            self.queue = Queue(self.path)
+            self.task = self.queue.task(echo)
+            self.task.enqueue()
+
+        self.enqueue_during(work, step=self.long_step)
+
+    def test_read_during_an_enqueue(self) -> None:
+        self.assertEqual(self.during(self.task.enqueue, self.queue.counts), 0)
+
+    def enqueue_during(self, work: Callable[[], object], *, step: int = 1) -> int:
+        def enqueue() -> Job[Any]:
+            return self.task.enqueue()  # of the queue that is opened by then
+
+        return self.during(work, enqueue, step=step)
+
+    def during(self, work: Callable[[], object], handle: Callable[[], object], *, step: int = 1) -> int:
+        """Do something in the middle of the work; how often that was refused. What was not is stored."""
+        refused = 0
+
+        def strike(_: str) -> None:
+            nonlocal refused
+            try:
+                done = handle()
+            except DatabaseError as error:
+                self.assertRegex(str(error), "this thread is in the middle of a write|has a transaction open")
+                refused += 1
+            else:
+                if isinstance(done, Job):
+                    acknowledged.append(done)
+
+        def run(_: int) -> None:
+            for _ in each_moment(work, strike, step=step):
+                self.require_free()
+
+        acknowledged: list[Job[Any]] = []
+        together(1, run)  # on a thread that can be left hanging
+        for job in acknowledged:
+            self.assertEqual(job.refresh().state, State.READY)
+        return refused
 
 
 def write() -> None:
