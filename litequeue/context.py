@@ -172,23 +172,10 @@ class RunningJob:
         """Let `cancelled` be true from now on; the worker calls this."""
         self._cancelled = True
 
-    def entered(self) -> AbstractContextManager[None]:
-        """Be `current_job()` within the block."""
+    def enter(self) -> None:
+        """Be `current_job()` from now on, in this context."""
         self._thread = threading.get_ident()
-        return _Entered(self)
-
-
-class _Entered:
-    """Written out, for `contextmanager` would take longer than many a task."""
-
-    def __init__(self, job: RunningJob) -> None:
-        self._job = job
-
-    def __enter__(self) -> None:
-        self._token = _current.set(self._job)
-
-    def __exit__(self, *_: object) -> None:
-        _current.reset(self._token)
+        _current.set(self)
 
 
 def no_transaction() -> AbstractContextManager[Connection]:

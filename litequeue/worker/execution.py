@@ -6,6 +6,7 @@ import asyncio
 import os
 import random
 import traceback
+from contextvars import copy_context
 from types import TracebackType
 from typing import Any
 
@@ -68,9 +69,14 @@ class Execution:
 
     def run(self, assignment: Assignment) -> Outcome:
         """Run a plain function in this thread."""
+        # In a context of its own, or what a task sets there would be found by the next one.
+        return copy_context().run(self._run, assignment)
+
+    def _run(self, assignment: Assignment) -> Outcome:
         began = self._clock.monotonic()
+        assignment.running.enter()
         try:
-            with self._limits.watched(assignment), assignment.running.entered():
+            with self._limits.watched(assignment):
                 value = assignment.task.function(*assignment.args, **assignment.kwargs)
             settlement = self.completed(assignment, value)
         except BaseException as error:  # the boundary of the job: whatever a task raises is its own affair
@@ -87,10 +93,10 @@ class Execution:
         limit = assignment.policy.timeout
         if assignment.running.cancelled:
             return Outcome(assignment, Cancelled(assignment.lease))
+        assignment.running.enter()
         try:
-            with assignment.running.entered():
-                async with asyncio.timeout(None if limit is None else limit / SECOND) as timer:
-                    value = await assignment.task.function(*assignment.args, **assignment.kwargs)
+            async with asyncio.timeout(None if limit is None else limit / SECOND) as timer:
+                value = await assignment.task.function(*assignment.args, **assignment.kwargs)
             settlement = self.completed(assignment, value)
         except BaseException as error:  # as above
             timed_out = isinstance(error, TimeoutError) and timer.expired()

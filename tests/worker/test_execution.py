@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import builtins
 import os
+from contextvars import ContextVar
 from typing import Any
 
 from litequeue import Cancel, Reject, Retry, RetryLater, Snooze, current_job
@@ -303,6 +304,19 @@ class Outcomes(ExecutionCase):
         assignment = self.assignment(work)
         self.execution.run(assignment)
         self.assertEqual((seen, current_job()), ([assignment.running], None))
+
+    def test_what_a_task_sets_in_its_context_is_not_there_for_the_next(self) -> None:
+        setting: ContextVar[str] = ContextVar("setting", default="as it was")
+
+        def work() -> str:
+            before = setting.get()
+            setting.set("changed")
+            return before
+
+        for _ in range(2):
+            settlement = self.settle(work)
+            assert isinstance(settlement, Complete)
+            self.assertEqual(settlement.result, '"as it was"')
 
     def test_time_left_counts_down_to_the_limit(self) -> None:
         def work() -> float | None:
