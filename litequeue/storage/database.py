@@ -136,9 +136,8 @@ class Database:
 
     def abandon(self, connection: Connection) -> None:
         """Roll back the transaction of `begin` if it is not over; it may be called again."""
-        lent = self._lent
-        if lent is not None and lent.connection is connection:
-            self._take_back(lent)
+        if self._lent is not None and self._lent.connection is connection:
+            self._take_back(self._lent)
 
     @contextmanager
     def joining(self, connection: Connection) -> Iterator[Connection]:
@@ -150,7 +149,8 @@ class Database:
         try:
             yield connection
         finally:
-            _joined.reset(token)
+            if _joined.get() is lent:  # in another context when a generator that was struck is freed there
+                _joined.reset(token)
 
     def joined(self) -> Connection | None:
         """The connection whose transaction this thread is in, if any."""

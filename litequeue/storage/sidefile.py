@@ -33,6 +33,8 @@ def supported() -> bool:
 class SideFile:
     """The file `<database>-lock`. It holds no data; its bytes are only places for locks."""
 
+    _descriptor = -1
+
     def __init__(self, path: str, *, read_only: bool = False) -> None:
         flags = os.O_RDONLY if read_only else os.O_RDWR | os.O_CREAT
         self.path = path
@@ -79,8 +81,12 @@ class SideFile:
     def close(self) -> None:
         """Close the file; a forked child does so too, and its parent's locks stay."""
         if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
+            # First the note, then the deed: closed twice, the number might be another file's by then.
+            descriptor, self._descriptor = self._descriptor, -1
+            os.close(descriptor)
+
+    def __del__(self) -> None:
+        self.close()  # an error or a signal kept it from whoever would have closed it
 
     def _leave_turn(self) -> None:
         self._set(fcntl.F_UNLCK, _TURN, fcntl.F_OFD_SETLK)

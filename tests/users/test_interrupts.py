@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import fcntl
+import gc
+import os
 import sqlite3
 import sys
 import threading
@@ -230,6 +232,7 @@ class Interrupted(InterruptCase):
             with self.subTest(place):
                 self.require_free()
                 self.assertEqual((self.queue.counts()[State.RUNNING], self.queue.workers()), (0, []))
+                self.assertIsNone(current_job())
 
     def test_the_first_use_of_a_file(self) -> None:
         @contextmanager
@@ -238,11 +241,20 @@ class Interrupted(InterruptCase):
             yield
             queues[-1].enqueue(echo)
 
+        def descriptors() -> int:
+            gc.collect()
+            return len(os.listdir("/dev/fd"))
+
         queues: list[Queue] = []
+        before = descriptors()
         warnings.simplefilter("ignore", ResourceWarning)  # a file that is being opened is closed without with
         for place in each_interrupt(lambda: queues[-1].enqueue(echo), around=named, step=self.long_step):
             with self.subTest(place), closing(queues[-1]), sqlite3.connect(queues[-1].path) as connection:
                 self.assertEqual(broken(connection), [])
+            connection.close()
+        queues[-1].close()  # the one that was not interrupted any more
+        # An os.open may be struck before anybody has what it gave.
+        self.assertLessEqual(descriptors(), before + 3)
 
     def test_closing(self) -> None:
         @contextmanager

@@ -245,7 +245,7 @@ def isolated_worker() -> None:
 @queue.task(isolate=True)
 def isolated_noise() -> None:
     """Write nonsense to every pipe that is open."""
-    for descriptor in range(3, 64):
+    for descriptor in range(3, 1024):
         with suppress(OSError):
             os.write(descriptor, b"\0\0\0\5junk!")
     threading.Event().wait()
