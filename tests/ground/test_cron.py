@@ -10,7 +10,7 @@ from itertools import islice
 from typing import Any
 from unittest.mock import patch
 
-from hypothesis import assume, given, reject
+from hypothesis import assume, given, reject, settings
 from hypothesis import strategies as st
 
 from litequeue import Cron, Every, InvalidOption, InvalidSchedule
@@ -244,6 +244,16 @@ class TestChanges(unittest.TestCase):
         self.assertEqual(wild.after(change - HOUR), utc("1972-01-07 00:28:30"))
         self.assertEqual(wild.after(utc("1972-01-07 00:28:30")), change)
 
+    def test_a_change_by_seconds(self) -> None:
+        """A minute that the change leads to is seen then; one that it does not leave is not seen twice."""
+        change = utc("2026-05-09 05:00:30")
+        for by, fires in ((30, [-30, 0, 60, 120]), (-10, [-30, 40, 100, 160])):
+            for expression in ("* * * * *", "0-59 0-23 * * *"):
+                with self.subTest(expression, by=by):
+                    cron = Cron(expression, Shifted(change, timedelta(seconds=by)))
+                    found = islice(cron.upcoming(change - MINUTE), 4)
+                    self.assertEqual([(each - change).total_seconds() for each in found], fires)
+
 
 class TestDaemon(unittest.TestCase):
     """What a daemon does that looks at the clock once a minute, around changes of clocks."""
@@ -261,7 +271,20 @@ class TestDaemon(unittest.TestCase):
                 zone = Shifted(change, minutes * MINUTE)
                 self.assert_agree(zone, [FIXED, WILD, ALWAYS], change - HOUR, change + 4 * HOUR)
 
+    def test_asked_at_any_minute(self) -> None:
+        change = utc("2026-05-09 05:00")
+        for minutes in (-180, -45, 45, 170):
+            zone = Shifted(change, minutes * MINUTE)
+            seen = list(looks(zone, change - HOUR, change + 5 * HOUR))
+            for line in (FIXED, WILD):
+                runs = [look.instant for look in seen if look.fires(line)]
+                for look in seen[:240]:
+                    with self.subTest(line.expression, minutes=minutes, asked=look.instant):
+                        following = min(run for run in runs if run > look.instant)
+                        self.assertEqual(made(line, zone).after(look.instant), following)
+
     @with_zones
+    @settings(max_examples=50)
     @given(st.data(), entries, st.integers(1971, 2040))
     def test_any_schedule_in_any_zone(self, data: st.DataObject, line: Entry, year: int) -> None:
         zone = zoneinfo.ZoneInfo(data.draw(st.sampled_from(NAMES)))
