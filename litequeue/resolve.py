@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-import logging
 import os
 import sys
 import sysconfig
@@ -14,10 +13,10 @@ from types import FunctionType, ModuleType
 from typing import Any
 
 from .errors import WorkerError
+from .log import log
 from .options import NO_OPTIONS
 from .tasks import Producer, Task, make_task
 
-log = logging.getLogger("litequeue")
 AnyTask = Task[..., Any]
 
 

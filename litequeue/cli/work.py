@@ -7,6 +7,7 @@ import re
 from typing import Any
 
 from ..clock import SECOND, duration
+from ..log import log
 from ..worker import Worker, WorkerOptions
 from ..worker import logs as worker_logs
 from ..worker.process import share_interpreter
@@ -61,7 +62,7 @@ def run_worker(args: argparse.Namespace, terminal: Terminal) -> int:
     kind = "json" if args.log_json else "text"
     worker_logs.configure(kind)
     with making(args.file, terminal.clock, options.queues[0]) as queue:
-        worker_logs.log.info(
+        log.info(
             "work on %s queues=%s threads=%d processes=%d grace=%d",
             queue.path,
             ",".join(options.queues),

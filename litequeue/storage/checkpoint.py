@@ -5,13 +5,12 @@ Before 3.51.3 a checkpoint that overlaps a writer's reset of the log can damage 
 
 from __future__ import annotations
 
-import logging
 import os
 import sqlite3
 from collections.abc import Callable
 from sqlite3 import Connection
 
-log = logging.getLogger("litequeue")
+from ..log import log
 
 LOG_LIMIT = 16 << 20  # what SQLite cuts the log down to when it starts it anew
 _GROWTH = 4 << 20

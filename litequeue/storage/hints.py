@@ -9,15 +9,14 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
-import logging
 import os
 import stat
 import threading
 from collections.abc import Iterable
 
 from ..clock import SystemClock
+from ..log import log
 
-log = logging.getLogger("litequeue")
 _SILENCE = 10_000  # microseconds
 _NOBODY_THERE = {errno.ENXIO, errno.ENOENT, errno.EPIPE, errno.EAGAIN}
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable
 from typing import Any
 
 from ..handle import Desk
+from ..log import log
 from ..queue import Queue
 from ..tasks import Task
-
-log = logging.getLogger("litequeue")
 
 
 def declare(queue: Queue, tasks: Iterable[Task[..., Any]]) -> None:

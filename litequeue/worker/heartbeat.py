@@ -5,7 +5,6 @@ It renews the lease, carries notes and requests to stop, reaps dead workers, and
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Callable, Iterable
 from typing import Protocol

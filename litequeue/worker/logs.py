@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 from datetime import UTC, datetime
+from typing import TextIO
 
 from ..clock import SECOND
 from ..job import Cancelled, Claimed, Complete, Crash, Fail, Release, Settlement, Snoozed
+from ..log import log
 from .outcome import Outcome
 
-log = logging.getLogger("litequeue")
 _VERBS: dict[type[Settlement], str] = {
     Complete: "complete",
     Fail: "fail",
@@ -81,8 +83,16 @@ class TextFormatter(logging.Formatter):
 
 def configure(kind: str) -> None:
     """Let the worker's lines go to standard error, as "text" or "json"."""
-    handler = logging.StreamHandler()  # standard error
+    handler = logging.StreamHandler(_standard_error())
     handler.setFormatter(JsonFormatter() if kind == "json" else TextFormatter())
-    log.handlers[:] = [handler]
-    log.setLevel(logging.INFO)
-    log.propagate = False
+    log.logger.handlers[:] = [handler]
+    log.logger.setLevel(logging.INFO)
+    log.logger.propagate = False
+
+
+def _standard_error() -> TextIO | None:
+    """A stream of our own to where standard error goes: a task may close the other."""
+    try:
+        return open(os.dup(2), "w", encoding="utf-8", errors="backslashreplace", buffering=1)
+    except OSError:
+        return None  # there is none: the handler takes what Python has in its place

@@ -6,7 +6,6 @@ do the work meanwhile.
 
 from __future__ import annotations
 
-import logging
 import os
 import socket
 import threading
@@ -17,6 +16,7 @@ from ..clock import SECOND
 from ..errors import DatabaseError
 from ..handle import Desk
 from ..job import Claimed, Fail, Lease, NewWorker, Progress, Release, Settlement, Start, Turn, Want
+from ..log import log
 from ..resolve import Resolver
 from . import logs
 from .hands import Hands
@@ -27,7 +27,6 @@ from .pace import HORIZON, Pace
 from .settings import WorkerOptions
 from .wake import Bell
 
-log = logging.getLogger("litequeue")
 POLL = 0.25
 TINY = GATHER = SECOND // 1000
 LONGEST_GATHER = SECOND // 200

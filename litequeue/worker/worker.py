@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import signal
 import threading
@@ -11,6 +10,7 @@ from contextlib import contextmanager
 from types import TracebackType
 
 from ..errors import WorkerError
+from ..log import log
 from ..names import INTERACTIVE, module_name
 from ..queue import Queue
 from ..resolve import Resolver, import_apps
@@ -19,7 +19,6 @@ from .loop import Loop
 from .settings import WorkerOptions
 from .supervisor import Crew, Supervisor
 
-log = logging.getLogger("litequeue")
 _TIME_TO_START = 60.0
 
 
