@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+import sys
 import traceback
 from contextvars import copy_context
 from types import TracebackType
@@ -69,8 +70,14 @@ class Execution:
 
     def run(self, assignment: Assignment) -> Outcome:
         """Run a plain function in this thread."""
-        # In a context of its own, or what a task sets there would be found by the next one.
-        return copy_context().run(self._run, assignment)
+        tracers = sys.gettrace(), sys.getprofile()
+        try:
+            # In a context of its own, or what a task sets there would be found by the next one.
+            return copy_context().run(self._run, assignment)
+        finally:
+            if tracers != (sys.gettrace(), sys.getprofile()):  # what a task leaves may raise anywhere
+                sys.settrace(tracers[0])
+                sys.setprofile(tracers[1])
 
     def _run(self, assignment: Assignment) -> Outcome:
         began = self._clock.monotonic()
@@ -95,12 +102,15 @@ class Execution:
             return Outcome(assignment, Cancelled(assignment.lease))
         assignment.running.enter()
         try:
-            async with asyncio.timeout(None if limit is None else limit / SECOND) as timer:
-                value = await assignment.task.function(*assignment.args, **assignment.kwargs)
+            with self._limits.awaited(assignment):
+                async with asyncio.timeout(None if limit is None else limit / SECOND) as timer:
+                    value = await assignment.task.function(*assignment.args, **assignment.kwargs)
             settlement = self.completed(assignment, value)
         except BaseException as error:  # as above
-            timed_out = isinstance(error, TimeoutError) and timer.expired()
+            timed_out = type(error) is TimeoutError and timer.expired()
             settlement = self.failed(assignment, TaskTimeout() if timed_out else error)
+        finally:
+            _end_forked_child(self._process)
         return Outcome(assignment, settlement, self._clock.monotonic() - began)
 
     # --- after -------------------------------------------------------------------------------------
@@ -125,6 +135,13 @@ class Execution:
 
     def failed(self, assignment: Assignment, error: BaseException) -> Settlement:
         """The settlement for a task that raised: a directive, a time-out, or a failure."""
+        try:
+            return self._judged(assignment, error)
+        except BaseException as fault:  # an exception is the user's code too, and may deny even its class
+            words = f"what the task raised can not be described: {type(fault).__name__}"
+            return self._judged(assignment, RuntimeError(words))
+
+    def _judged(self, assignment: Assignment, error: BaseException) -> Settlement:
         lease, now = assignment.claimed.lease, self._clock.now()
         match error:
             case Snooze():
