@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 from ..job import Lease
+from ..log import log
 from .outcome import Assignment
 
 
@@ -22,6 +24,9 @@ class Coroutines:
         self._thread: threading.Thread | None = None
         self._tasks: dict[Lease, asyncio.Task[None]] = {}
         self._kept: set[asyncio.Task[None]] = set()
+        self._unbegun: set[Lease] = set()
+        self._is_closing = False
+        self._is_over = False
 
     def put(self, assignments: list[Assignment]) -> None:
         """Start assignments on the loop."""
@@ -32,6 +37,11 @@ class Coroutines:
         """Cancel the coroutine of an attempt, if it has begun."""
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self._cancel, lease)
+
+    def current(self) -> Lease | None:
+        """The attempt that the event loop is busy with at this moment; any thread may ask."""
+        task = None if self._loop is None else asyncio.current_task(self._loop)
+        return next((lease for lease, each in list(self._tasks.items()) if each is task), None)
 
     def close(self, seconds: float) -> None:
         """Cancel what still runs, and stop the loop, waiting for it at most `seconds`."""
@@ -51,22 +61,37 @@ class Coroutines:
         assert self._loop is not None
         asyncio.set_event_loop(self._loop)
         try:
-            self._loop.run_forever()
+            while not self._is_over:
+                self._run_on(self._loop)
             self._loop.run_until_complete(self._loop.shutdown_asyncgens())
         finally:
             self._loop.close()
 
+    def _run_on(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Run it until a task has stopped it, or a SystemExit in what a task has started has ended it."""
+        try:
+            loop.run_forever()
+        except BaseException:
+            log.exception("something that a task has started ended the event loop; it goes on")
+
     def _start(self, assignments: list[Assignment]) -> None:
         for assignment in assignments:
+            self._unbegun.add(assignment.lease)
             task = asyncio.ensure_future(self._run(assignment))
             self._kept.add(task)  # the event loop itself holds its tasks only weakly
-            task.add_done_callback(self._kept.discard)
+            task.add_done_callback(partial(self._ended, assignment))
+
+    def _ended(self, assignment: Assignment, task: asyncio.Task[None]) -> None:
+        self._kept.discard(task)
+        if assignment.lease in self._unbegun and not self._is_closing:
+            self._start([assignment])  # another task has cancelled all that it found
 
     async def _run(self, assignment: Assignment) -> None:
         # Known only from here on: asyncio drops a coroutine that is cancelled before its first step, and its
         # job would be waited for without end.
         task = asyncio.current_task()
         assert task is not None
+        self._unbegun.discard(assignment.lease)
         self._tasks[assignment.lease] = task
         try:
             await self._work(assignment)
@@ -79,8 +104,10 @@ class Coroutines:
             task.cancel()
 
     async def _stop(self) -> None:
+        self._is_closing = True
         tasks = asyncio.all_tasks() - {asyncio.current_task()}
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        self._is_over = True
         asyncio.get_running_loop().stop()

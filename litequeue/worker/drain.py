@@ -38,7 +38,7 @@ class _Drain:
         self._store = queue.desk.store
         self._workers = queue.desk.workers
         self._knowledge = Knowledge(Resolver(queue.runnable, queue))
-        limits = Limits(queue.clock, lambda *_: None)
+        limits = Limits(queue.clock, lambda *_: True)
         self._execution = Execution(queue.clock, limits, queue.max_payload)
         self._worker = 0
         self._transaction: TaskTransaction | NoTransaction | None = None

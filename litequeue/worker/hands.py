@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
@@ -11,6 +10,7 @@ from ..context import Mailbox
 from ..errors import DatabaseError, LeaseLost
 from ..handle import Desk
 from ..job import Claimed, Complete, Fail, Lease, Release, Start
+from ..log import log
 from ..tasks import Task
 from . import logs
 from .coroutines import Coroutines
@@ -21,8 +21,6 @@ from .sandbox import Sandboxes
 from .settings import WorkerOptions
 from .slots import Slots
 from .transaction import TaskTransaction, transaction_for
-
-log = logging.getLogger("litequeue")
 
 
 class Hands:
@@ -172,8 +170,10 @@ class Hands:
             run = self._sandboxes.run if assignment.policy.isolate else self._execution.run
             outcome = self._through_transaction(run(assignment))
         except BaseException as error:  # whatever it is, the job must not be waited for without end
-            log.exception("job=%d task=%s ended in a way nobody foresaw", *_names(assignment))
             outcome = Outcome(assignment, self._execution.failed(assignment, error))
+            log.error(
+                "job=%d task=%s ended in a way nobody foresaw: %r", *_names(assignment), outcome.settlement
+            )
         del self._on_threads[thread]
         self._deliver(outcome)
 
@@ -233,22 +233,30 @@ class Hands:
         # settlement will tell which.
         return outcome._replace(note=note, settled=settled)
 
-    def _on_stuck(self, assignment: Assignment, thread: int, stack: str) -> None:
-        """A thread ignores its time limit: its job fails, its slot gets another thread."""
+    def _on_stuck(self, assignment: Assignment, thread: int, stack: str) -> bool:
+        """An attempt ignores its time limit: its job fails, its slot gets another thread.
+
+        False if nobody can tell yet, because another coroutine blocks the event loop.
+        """
         if assignment.lease not in self.running:
-            return
+            return True
+        current = self._coroutines.current() if assignment.is_coroutine else None
+        if current not in (None, assignment.lease):
+            return False
         log.error(
             "stuck job=%d task=%s does not end at its time limit; its slot is replaced. It is at:\n%s",
             assignment.lease.job,
             assignment.claimed.task,
             stack,
         )
-        self._slots.replace(thread)
+        if not assignment.is_coroutine:
+            self._slots.replace(thread)
         self._deliver(Outcome(assignment, self._execution.stuck(assignment, stack)))
         if isinstance(assignment.transaction, TaskTransaction):
             assignment.transaction.abort()
-        if self._slots.stuck >= max(2, self._options.threads):
+        if current is not None or self._slots.stuck >= max(2, self._options.threads):
             self._report_stuck()
+        return True
 
 
 def _marks_itself(assignment: Assignment) -> bool:

@@ -1,4 +1,7 @@
-"""Time limits of tasks on threads: an exception raised inside the task, and a report when that is ignored."""
+"""Time limits of tasks: an exception raised inside the task, and a report when that is ignored.
+
+On threads it is raised here. In a coroutine asyncio raises it, and here is only seen whether it ends.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ PATIENCE = 5 * SECOND
 _LONGEST_NAP = 3600.0
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Watched:
     """One attempt on one thread; `deadline` is the next moment something must be done about it."""
 
@@ -33,17 +36,18 @@ class Watched:
 class Limits:
     """Watches attempts that have a limit. The watching thread starts with the first of them.
 
-    `on_stuck` is told of an attempt that did not end within `patience` after its limit, with its stack.
+    `on_stuck` is told of an attempt that did not end within `patience` after its limit, with its stack, and
+    told again until it says that it has dealt with it.
     """
 
     def __init__(
-        self, clock: Clock, on_stuck: Callable[[Assignment, int, str], None], patience: int = PATIENCE
+        self, clock: Clock, on_stuck: Callable[[Assignment, int, str], bool], patience: int = PATIENCE
     ) -> None:
         self._clock = clock
         self._on_stuck = on_stuck
         self._patience = patience
         self._condition = threading.Condition()
-        self._watched: list[Watched] = []
+        self._watched: set[Watched] = set()
         self._thread: threading.Thread | None = None
         self._closed = False
         self._unwatched = nullcontext()
@@ -51,11 +55,20 @@ class Limits:
     def watched(self, assignment: Assignment) -> AbstractContextManager[None]:
         """Raise `TaskTimeout` inside the block when the assignment's time is over."""
         limit = assignment.policy.timeout
-        return self._unwatched if limit is None else self._until(assignment, limit)
+        if limit is None:
+            return self._unwatched
+        return self._until(Watched(assignment, threading.get_ident(), self._clock.monotonic() + limit))
+
+    def awaited(self, assignment: Assignment) -> AbstractContextManager[None]:
+        """Report a coroutine that stays in the block though asyncio has raised in it, or could not."""
+        limit = assignment.policy.timeout
+        if limit is None:
+            return self._unwatched
+        patient = self._clock.monotonic() + limit + self._patience
+        return self._until(Watched(assignment, threading.get_ident(), patient, raised=True))
 
     @contextmanager
-    def _until(self, assignment: Assignment, limit: int) -> Iterator[None]:
-        one = Watched(assignment, threading.get_ident(), self._clock.monotonic() + limit)
+    def _until(self, one: Watched) -> Iterator[None]:
         self._add(one)
         try:
             yield
@@ -70,7 +83,7 @@ class Limits:
 
     def _add(self, one: Watched) -> None:
         with self._condition:
-            self._watched.append(one)
+            self._watched.add(one)
             if self._thread is None:
                 self._thread = threading.Thread(target=self._watch, name="litequeue-limits", daemon=True)
                 self._thread.start()
@@ -88,10 +101,12 @@ class Limits:
         with one.lock:
             if one.raised:
                 _take_back(one.thread)  # it may not have been delivered, and the next job must not get it
-            with self._condition:
-                if one in self._watched:
-                    self._watched.remove(one)
-            one.over = True
+            self._end(one)
+
+    def _end(self, one: Watched) -> None:
+        with self._condition:
+            self._watched.discard(one)
+        one.over = True
 
     def _watch(self) -> None:
         while True:
@@ -115,15 +130,14 @@ class Limits:
         with one.lock:
             if one.over:
                 return
+            one.deadline += self._patience
             if not one.raised:
                 one.raised = True
-                one.deadline += self._patience
                 _raise_in(one.thread)
                 return
-            one.over = True
-            with self._condition:
-                self._watched.remove(one)
-        self._on_stuck(one.assignment, one.thread, stack_of(one.thread))
+        if self._on_stuck(one.assignment, one.thread, stack_of(one.thread)):
+            with one.lock:
+                self._end(one)
 
 
 def stack_of(thread: int) -> str:

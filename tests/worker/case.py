@@ -66,7 +66,7 @@ class ExecutionCase(QuietCase):
         super().setUp()
         self.clock = HandClock()
         self.queue = Queue(":memory:")  # only to declare tasks with; never opened
-        self.limits = Limits(self.clock, lambda *_: None)
+        self.limits = Limits(self.clock, lambda *_: True)
         self.addCleanup(self.limits.close)
         self.execution = Execution(self.clock, self.limits, MAX_PAYLOAD, random.Random(1))
 

@@ -346,7 +346,7 @@ class Coroutines(ExecutionCase):
     def setUp(self) -> None:
         super().setUp()
         self.clock = SystemClock()
-        self.execution = Execution(self.clock, Limits(self.clock, lambda *_: None), MAX_PAYLOAD)
+        self.execution = Execution(self.clock, Limits(self.clock, lambda *_: True), MAX_PAYLOAD)
 
     def settle(self, assignment: Assignment) -> Settlement:
         return asyncio.run(self.execution.run_async(assignment)).settlement

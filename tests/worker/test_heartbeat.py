@@ -68,7 +68,7 @@ class Beats(FileCase):
         """A job that this worker runs."""
         task = self.declare(nothing)
         task.enqueue()
-        execution = Execution(self.clock, Limits(self.clock, lambda *_: None), MAX_PAYLOAD)
+        execution = Execution(self.clock, Limits(self.clock, lambda *_: True), MAX_PAYLOAD)
         prepared = execution.prepare(self.claim(self.host.worker), task, None, Mailbox())
         assert isinstance(prepared, Assignment)
         self.host.assignments.append(prepared)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 
@@ -26,13 +27,16 @@ class TimeLimits(ExecutionCase):
         self.clock = SystemClock()
         self.stuck: list[tuple[Assignment, int, str]] = []
         self.told = threading.Event()
+        self.not_yet = 0  # so many reports are not dealt with
         self.limits = Limits(self.clock, self.on_stuck, patience=SECOND // 20)
         self.addCleanup(self.limits.close)
         self.execution = Execution(self.clock, self.limits, MAX_PAYLOAD)
 
-    def on_stuck(self, assignment: Assignment, thread: int, stack: str) -> None:
+    def on_stuck(self, assignment: Assignment, thread: int, stack: str) -> bool:
         self.stuck.append((assignment, thread, stack))
-        self.told.set()
+        if len(self.stuck) > self.not_yet:
+            self.told.set()
+        return self.told.is_set()
 
     def run_limited(self, assignment: Assignment) -> Settlement:
         return self.execution.run(assignment).settlement
@@ -103,7 +107,7 @@ class TimeLimits(ExecutionCase):
             ended.add(type(self.execution.run(assignment).settlement))
             self.assertIsInstance(self.execution.run(follower).settlement, Complete)
         self.assertEqual(ended, {Complete, Fail})  # else the race was not there
-        self.assertEqual(self.limits._watched, [])
+        self.assertEqual(self.limits._watched, set())
 
     def test_limits_shorter_than_it_takes_to_begin_leave_nothing_behind(self) -> None:
         def work() -> int:
@@ -157,6 +161,22 @@ class TimeLimits(ExecutionCase):
         self.assertEqual(settlement.failure.reason, "timeout")
         self.assertIn("the stack", settlement.failure.traceback)
         self.assertIsNotNone(settlement.retry_at)
+
+    def test_a_coroutine_that_eats_its_cancellation_is_reported(self, times: int = 1) -> None:
+        async def eat() -> None:
+            while not self.told.is_set():
+                try:
+                    await asyncio.sleep(0.001)
+                except asyncio.CancelledError:
+                    continue
+
+        assignment = self.assignment(eat, timeout=0.01)
+        asyncio.run(self.execution.run_async(assignment))
+        self.assertEqual([each[0] for each in self.stuck], [assignment] * times)
+
+    def test_what_could_not_be_dealt_with_is_reported_again(self) -> None:
+        self.not_yet = 2
+        self.test_a_coroutine_that_eats_its_cancellation_is_reported(times=3)
 
     def test_after_a_stuck_one_others_are_still_watched(self) -> None:
         self.test_a_task_that_does_not_react_is_reported_once_with_its_stack()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -162,6 +163,42 @@ class EventLoop(SlotsCase):
         proceed.set()
         until(lambda: len(self.ended) == 2, "the outcome of the second")
         coroutines.close(5)
+
+    def test_one_that_another_cancels_before_its_first_step_still_runs(self) -> None:
+        async def awork(assignment: Assignment) -> None:
+            if assignment.lease.job == 1:
+                for task in asyncio.all_tasks() - {asyncio.current_task()}:
+                    task.cancel()
+            self.ended.append(assignment.lease.job)
+
+        coroutines = Coroutines(awork)
+        coroutines.put(self.numbered(1, 2))
+        until(lambda: len(self.ended) == 2, "the outcome of the second")
+        coroutines.close(5)
+
+    def test_the_event_loop_goes_on_whatever_ends_it(self) -> None:
+        async def leave() -> None:
+            raise SystemExit
+
+        async def awork(assignment: Assignment) -> None:
+            loop = asyncio.get_running_loop()
+            match assignment.lease.job:
+                case 1:
+                    loop.stop()
+                case 2:
+                    loop.call_soon(sys.exit)
+                case 3:
+                    left.append(loop.create_task(leave()))
+            await asyncio.sleep(0.001)
+            self.ended.append(assignment.lease.job)
+
+        left: list[asyncio.Task[None]] = []
+        coroutines = Coroutines(awork)
+        for job in range(1, 5):
+            coroutines.put(self.numbered(job))
+            until(lambda job=job: self.ended[-1:] == [job], f"the end of job {job}")  # type: ignore[misc]
+        coroutines.close(5)
+        self.assertIsInstance(left[0].exception(), SystemExit)
 
     def test_closing_cancels_what_still_runs(self) -> None:
         coroutines = Coroutines(self.awork)
