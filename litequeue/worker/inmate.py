@@ -24,6 +24,7 @@ from . import wire
 from .execution import Execution, failure_of
 from .limits import Limits
 from .outcome import Assignment
+from .traces import changed, traces
 
 
 class Line:
@@ -68,7 +69,7 @@ class Inmate:
         self._jobs: SimpleQueue[dict[str, Any]] = SimpleQueue()
         self._running: RunningJob | None = None
         clock = SystemClock()
-        limits = Limits(clock, lambda *_: None)  # the worker watches the time, and kills
+        limits = Limits(clock, lambda *_: True)  # the worker watches the time, and kills
         self._execution = Execution(clock, limits, max_payload)
         self._clock = clock
 
@@ -77,7 +78,9 @@ class Inmate:
         threading.Thread(target=self._listen, daemon=True).start()
         while True:
             message = self._jobs.get()
-            self._line.send(settlement=self._run(message["claimed"], message["place"]))
+            before = traces()
+            settlement = self._run(message["claimed"], message["place"])
+            self._line.send(settlement=settlement, changed=changed(before))
 
     def _listen(self) -> None:
         try:
@@ -99,9 +102,12 @@ class Inmate:
         if not isinstance(prepared, Assignment):
             return prepared
         self._running = prepared.running
-        if task.is_async:
+        if not task.is_async:
+            return self._execution.run(prepared).settlement
+        try:
             return asyncio.run(self._execution.run_async(prepared)).settlement
-        return self._execution.run(prepared).settlement
+        except BaseException as error:  # it stopped the event loop itself, or what it started exits
+            return self._execution.failed(prepared, error)
 
 
 @cache

@@ -17,7 +17,9 @@ from typing import Any
 
 from ..clock import SECOND, Clock
 from ..directives import TaskTimeout
+from ..errors import EncodingError
 from ..job import Cancelled, Crash, Fail, Failure, Settlement
+from ..log import log
 from ..names import INTERACTIVE, module_name
 from . import wire
 from .execution import Execution, failure_of
@@ -35,6 +37,7 @@ class Sandboxes:
         self._clock = clock
         self._execution = execution
         self._max_payload = max_payload
+        self._folder = os.getcwd()  # a task on a thread may move this process
         self._idle: list[Child] = []
         self._busy: set[Child] = set()
         self._lock = threading.Lock()
@@ -65,14 +68,22 @@ class Sandboxes:
         with self._lock:
             if self._closed:
                 raise OSError("the worker has stopped, and starts no more processes")
-            child = self._idle.pop() if self._idle else Child(self._max_payload)
+            child = self._idle_child() or Child(self._max_payload, self._folder)
             self._busy.add(child)
         return child
+
+    def _idle_child(self) -> Child | None:
+        while self._idle:
+            child = self._idle.pop()
+            if child.is_alive():
+                return child
+            child.kill()  # what an earlier job left in it has ended it since
+        return None
 
     def _give_back(self, child: Child) -> None:
         with self._lock:
             self._busy.discard(child)
-            if child.is_alive() and not self._closed:
+            if child.is_alive() and not (self._closed or child.is_spent):
                 self._idle.append(child)
                 return
         child.kill()
@@ -112,18 +123,33 @@ class Sandboxes:
                 message = wire.from_bytes(child.pipe.recv_bytes())
                 if "settlement" in message:
                     settlement: Settlement = message["settlement"]
+                    if settlement.lease != assignment.lease:
+                        raise EncodingError(f"a sandbox speaks of {settlement.lease}, which is not its job")
+                    self._note_changes(child, assignment, message["changed"])
                     return settlement
                 _put(assignment, message)
             elif not child.is_alive() and not child.pipe.poll():
                 raise EOFError  # what it started may keep the pipe open
 
+    def _note_changes(self, child: Child, assignment: Assignment, changes: list[str]) -> None:
+        """The next job must not find what this one has changed of its process."""
+        if changes:
+            child.is_spent = True
+            log.warning(
+                "job=%d task=%s left its process with another %s; the next job gets a new one",
+                assignment.lease.job,
+                assignment.claimed.task,
+                ", ".join(changes),
+            )
+
 
 class Child:
     """One child process, and the pipe to it."""
 
-    def __init__(self, max_payload: int) -> None:
+    def __init__(self, max_payload: int, folder: str) -> None:
+        self.is_spent = False
         self.pipe, theirs = Pipe()
-        places = [place or os.getcwd() for place in sys.path]
+        places = [place or folder for place in sys.path]
         setting = json.dumps({"path": places, "max_payload": max_payload, "pipe": theirs.fileno()})
         self._process = subprocess.Popen(
             [sys.executable, "-m", "litequeue.worker.inmate", setting],
@@ -131,6 +157,7 @@ class Child:
             pass_fds=[theirs.fileno()],
             start_new_session=True,  # so that a kill takes its own children along, and Ctrl-C is left to us
             env={**os.environ, "LITEQUEUE_CHILD": "1", "PYTHONPATH": os.pathsep.join(places)},
+            cwd=folder,
         )
         theirs.close()
 

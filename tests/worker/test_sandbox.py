@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -97,6 +98,28 @@ class Isolated(CrewCase):
                     self.assertIsInstance(self.send("isolated_pid").result(PATIENCE_SECONDS), int)
             self.assertEqual(len(self.queue.workers()), 1)
 
+    def test_a_child_that_died_since_its_last_job_is_no_fault_of_the_next(self) -> None:
+        with self.queue.worker():
+            child = self.send("isolated_pid").result(PATIENCE_SECONDS)
+            os.kill(child, signal.SIGKILL)
+            until(lambda: not is_alive(child), "its end")
+            job = self.send("isolated_pid")
+            self.assertNotEqual(job.result(PATIENCE_SECONDS), child)
+        self.assertEqual((job.attempt, job.snapshot.crashes), (1, 0))
+
+    def test_a_child_that_a_task_has_changed_is_not_used_again(self) -> None:
+        with self.queue.worker():
+            moved = self.send("isolated_move", str(self.folder)).result(PATIENCE_SECONDS)
+            self.assertEqual(self.send("isolated_where").result(PATIENCE_SECONDS), os.getcwd())
+            self.assertNotEqual(self.send("isolated_pid").result(PATIENCE_SECONDS), moved)
+
+    def test_a_task_on_a_thread_that_moves_the_worker_moves_no_child(self) -> None:
+        before = os.getcwd()
+        self.addCleanup(os.chdir, before)
+        with self.queue.worker():
+            self.send("move", str(self.folder)).result(PATIENCE_SECONDS)
+            self.assertEqual(self.send("isolated_where").result(PATIENCE_SECONDS), before)
+
     def test_early_jobs_whose_child_dies_are_lost(self) -> None:
         job = self.run_one("isolated_kill", ack="early")
         self.assertEqual((job.reason, job.attempt), ("lost", 1))
@@ -131,11 +154,11 @@ class Isolated(CrewCase):
         tries: list[int] = []
         original = Child.__init__
 
-        def start(child: Child, max_payload: int) -> None:
+        def start(child: Child, max_payload: int, folder: str) -> None:
             tries.append(1)
             if len(tries) == 1:
                 raise OSError("no more processes")
-            original(child, max_payload)
+            original(child, max_payload, folder)
 
         with mock.patch.object(Child, "__init__", start), self.queue.worker():
             first, second = self.send("isolated_pid"), self.send("isolated_pid")
