@@ -13,13 +13,14 @@ from multiprocessing.connection import Connection as Pipe
 from typing import Any
 
 from ..errors import LiteQueueError
+from ..log import log
 from ..queue import Queue
 from ..resolve import Resolver, import_apps, tasks_of
 from . import logs
 from .firing import declare
 from .loop import Loop
 from .settings import WorkerOptions
-from .supervisor import DONE, READY, RECYCLE
+from .supervisor import ALIVE, DONE, READY, RECYCLE
 
 
 def serve(pipe: Pipe, setting: dict[str, Any]) -> None:
@@ -63,7 +64,8 @@ def _tell(pipe: Pipe, word: bytes) -> None:
 
 def _watch_supervisor(pipe: Pipe, loop: Loop) -> None:
     try:
-        pipe.recv_bytes()
+        while pipe.recv_bytes():
+            pipe.send_bytes(ALIVE)
     except (EOFError, OSError):
         loop.stop()
 
@@ -78,7 +80,7 @@ def main() -> int:
     try:
         serve(Pipe(descriptor), setting)
     except LiteQueueError as error:
-        logs.log.error("%s", error)
+        log.error("%s", error)
         return 1
     return 0
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 import signal
 import subprocess
@@ -11,20 +10,22 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
 
 from ..clock import SECOND, Clock
 from ..errors import WorkerError
+from ..log import log
 from .settings import WorkerOptions
 
-log = logging.getLogger("litequeue")
-
 READY, DONE, RECYCLE = b"ready", b"done", b"recycle"
+ASK, ALIVE = b"ask", b"alive"
 _WINDOW = 60 * SECOND
 _DEATHS_PER_PROCESS = 10
 _LOOK = 0.5
+_ASK_EVERY = 1 * SECOND
 _TIME_TO_END = 5 * SECOND
 
 
@@ -46,7 +47,7 @@ class Crew:
     def setting(self, share: int | None) -> str:
         """The JSON that one process is given; `share` is its part of `max_jobs`."""
         values = {**vars(self), "options": {**self.options.to_json(), "processes": 0, "max_jobs": share}}
-        values["sys_path"] = [place or os.getcwd() for place in sys.path]
+        values["sys_path"] = [place or self.root for place in sys.path]
         return json.dumps(values)
 
 
@@ -56,9 +57,11 @@ class Member:
     def __init__(self, crew: Crew, share: int | None) -> None:
         self.share = share
         self.said: set[bytes] = set()
+        self._asked: int | None = None
+        self._due: int | None = None  # when the next word from it, or its end, should have come
         self.pipe, theirs = Pipe()
         environment = {**os.environ, "LITEQUEUE_CHILD": "1"}
-        environment["PYTHONPATH"] = os.pathsep.join(place or os.getcwd() for place in sys.path)
+        environment["PYTHONPATH"] = os.pathsep.join(place or crew.root for place in sys.path)
         command = [
             sys.executable,
             "-m",
@@ -72,6 +75,7 @@ class Member:
             pass_fds=[theirs.fileno()],
             start_new_session=True,  # Ctrl-C reaches us alone, and we pass it on once
             env=environment,
+            cwd=crew.root,  # this process may have moved since
         )
         theirs.close()
 
@@ -79,15 +83,29 @@ class Member:
         """Send a signal; to our own child, by its handle, never to a number read from a file."""
         self.process.send_signal(number)
 
-    def listen(self) -> bool:
+    def listen(self, now: int) -> bool:
         """Take what the process said; False when it has ended."""
         try:
             while self.pipe.poll():
-                self.said.add(self.pipe.recv_bytes())
+                word = self.pipe.recv_bytes()
+                self.said.add(word)
+                self._due = now + _TIME_TO_END if word in (DONE, RECYCLE) else None
         except (EOFError, OSError):
             return False
         # A child that a task has left behind may keep the pipe open.
         return self.process.poll() is None or self.pipe.poll()
+
+    def ask(self, now: int, patience: int) -> None:
+        """Ask now and then whether it lives; the answer must come within `patience`."""
+        is_asked_enough = self._asked is not None and now < self._asked + _ASK_EVERY
+        if self._due is None and READY in self.said and not is_asked_enough:
+            self._asked, self._due = now, now + patience
+            with suppress(OSError):  # it is gone, and will be buried
+                self.pipe.send_bytes(ASK)
+
+    def is_late(self, now: int) -> bool:
+        """Whether what should have come from it did not."""
+        return self._due is not None and now >= self._due
 
 
 class Supervisor:
@@ -138,10 +156,23 @@ class Supervisor:
             log.error("stop processes=%d do not end; they are killed", len(self._members))
             self._kill_all()
         for member in list(self._members):
-            if not member.listen():
+            if member.listen(self._clock.monotonic()):
+                self._look_after(member)
+            else:
                 self._bury(member)
         if all(READY in member.said for member in self._members):
             self.started.set()
+
+    def _look_after(self, member: Member) -> None:
+        """Kill a process that does not react for as long as a lease, or does not end when its work has.
+
+        Something in C may keep its interpreter for ever, or a thread that a task has left behind.
+        """
+        now = self._clock.monotonic()
+        member.ask(now, max(self._crew.lease, _TIME_TO_END))
+        if member.is_late(now):
+            log.error("process %d does not react; it is killed", member.process.pid)
+            member.signal(signal.SIGKILL)
 
     def _pass_on_stops(self) -> None:
         while self._passed_on < self._stops:
@@ -159,6 +190,7 @@ class Supervisor:
     def _bury(self, member: Member) -> None:
         self._members.remove(member)
         member.pipe.close()
+        member.signal(signal.SIGKILL)  # if it lives it has closed its descriptors, and can do nothing more
         code = member.process.wait()
         if DONE in member.said or self._stops:  # the code alone may be a task's own os._exit(0)
             return

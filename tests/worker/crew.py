@@ -131,6 +131,37 @@ def isolated_pid() -> int:
     return os.getpid()
 
 
+@queue.task
+def where() -> str:
+    """The working directory of the process that runs it."""
+    return os.getcwd()
+
+
+@queue.task
+def leave_a_thread() -> None:
+    """Leave a thread behind for which Python waits at its end."""
+    threading.Thread(target=threading.Event().wait).start()
+
+
+@queue.task
+def move(folder: str) -> None:
+    """Take the whole process elsewhere."""
+    os.chdir(folder)
+
+
+@queue.task(isolate=True)
+def isolated_move(folder: str) -> int:
+    """Take the child elsewhere; which that was."""
+    os.chdir(folder)
+    return os.getpid()
+
+
+@queue.task(isolate=True)
+def isolated_where() -> str:
+    """Where the child is."""
+    return os.getcwd()
+
+
 @queue.task(isolate=True)
 async def isolated_coroutine(number: int) -> int:
     """A coroutine, isolated."""
@@ -156,7 +187,7 @@ def isolated_kill() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-@queue.task(isolate=True, timeout=0.5)
+@queue.task(isolate=True, timeout=1.5)
 def isolated_family(pids: str) -> None:
     """Start a child of its own, note both processes, and hang."""
     child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])

@@ -10,6 +10,7 @@ from litequeue import State
 from litequeue.errors import WorkerError
 from litequeue.worker.settings import WorkerOptions
 from litequeue.worker.supervisor import _shares
+from tests.repository import ROOT
 from tests.support import PATIENCE_SECONDS, Program
 from tests.worker.case import CrewCase, until
 
@@ -141,6 +142,22 @@ class Supervised(CrewCase):
         self.silence_processes()
         with self.assertRaisesRegex(WorkerError, "could not start"):
             self.queue.worker(processes=1).start()
+
+    def test_a_process_is_replaced_where_it_began_though_the_program_moved(self) -> None:
+        code = (
+            "import os; from tests.worker.crew import queue; worker = queue.worker(processes=1).start();"
+            "os.chdir('/'); print('moved', flush=True); worker.join()"
+        )
+        self.assertEqual(self.supervisor(code=code).hear(), "moved")
+        (first,) = self.pids(1)
+        os.kill(first, signal.SIGKILL)
+        self.assertEqual(self.send("where").result(PATIENCE_SECONDS), str(ROOT))
+
+    def test_a_thread_that_a_task_leaves_behind_does_not_keep_a_process_alive(self) -> None:
+        self.send("leave_a_thread")
+        hasten = "import litequeue.worker.supervisor as s; s._TIME_TO_END = 200_000"
+        program = self.supervisor("processes=1, burst=True", f"{hasten}\n{RUN}")
+        self.assertEqual((program.hear(), program.wait()), ("ended", 0))
 
     # --- stopping ------------------------------------------------------------------------------------
 
