@@ -78,6 +78,18 @@ class SideFile:
         answer = fcntl.fcntl(self._descriptor, fcntl.F_OFD_GETLK, request)
         return bool(struct.unpack(_FLOCK, answer)[0] != fcntl.F_UNLCK)
 
+    def require_open(self) -> None:
+        """Raise `FileReplaced` when somebody else has closed our descriptor, and perhaps others."""
+        try:
+            inode = os.fstat(self._descriptor).st_ino
+        except OSError:
+            inode = 0
+        if inode != self.inode:
+            raise errors.FileReplaced(
+                f"{self.path}: its descriptor was closed in this process, by a task it seems, and with it "
+                "the lock by which others see this worker alive; use isolate=True for such a task"
+            )
+
     def close(self) -> None:
         """Close the file; a forked child does so too, and its parent's locks stay."""
         if self._descriptor >= 0:

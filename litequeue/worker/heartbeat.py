@@ -13,10 +13,10 @@ from ..clock import SECOND
 from ..errors import DatabaseError, FileReplaced, QueueClosed, SchemaTooNew
 from ..handle import Desk
 from ..job import Turn
+from ..log import log
 from .firing import fire
 from .outcome import Assignment
 
-log = logging.getLogger("litequeue")
 TICK = 0.25
 LOST = (FileReplaced, SchemaTooNew)  # the file is no longer ours to use, and will not be again
 _PRUNE_EVERY = SECOND // 2  # or what a fast worker ends would fill the disk, however short the retention
@@ -102,8 +102,9 @@ class Heartbeat:
 
     def beat(self) -> None:
         """Do what is due."""
+        self._check_descriptors()
         now = self._desk.clock.monotonic()
-        self._renew(now)  # first, for all that follows may fail
+        self._renew(now)  # early, for all that follows may fail
         self._fire()
         self._carry_notes()
         for job, attempt in self._desk.reports.cancelling(self._host.worker) if self._is_busy() else ():
@@ -159,6 +160,11 @@ class Heartbeat:
         self._prune_step = _PRUNE_STEP
         is_busy, self._settled = self._host.settled != self._settled, self._host.settled
         self._prune_at = now + (_PRUNE_EVERY if is_busy else _PRUNE_EVERY_WHEN_IDLE)
+
+    def _check_descriptors(self) -> None:
+        """First of all: where a task has closed them, nothing else may be done, and its lock is lost."""
+        if self._desk.database.side is not None:
+            self._desk.database.side.require_open()
 
     def _check(self) -> None:
         self._desk.database.verify()

@@ -11,7 +11,7 @@ import threading
 from unittest import mock
 
 from litequeue import State, current_job
-from litequeue.errors import DiskFull, WorkerError
+from litequeue.errors import DiskFull, FileReplaced, QueueClosed, WorkerError
 from litequeue.worker.limits import Limits
 from tests.support import PATIENCE_SECONDS, Program
 from tests.worker.case import CrewCase, FileCase, until, wait_for
@@ -130,6 +130,55 @@ class InTheBackground(FileCase):
             with self.assertRaisesRegex(WorkerError, "stuck"):
                 worker.join(PATIENCE_SECONDS)
         self.assertEqual([job.refresh().reason for job in jobs], ["timeout", "timeout"])
+
+    def test_a_coroutine_that_blocks_the_event_loop_is_blamed_and_no_other(self) -> None:
+        waits, blocks, go_on = self.events(3)
+
+        async def neighbour() -> None:
+            waits.set()
+            await asyncio.Event().wait()
+
+        async def hog() -> None:
+            blocks.set()
+            go_on.wait()
+
+        beside, blocking = self.enqueue(neighbour), self.enqueue(hog)
+        loop = self.loop(grace=0.05)
+        thread = threading.Thread(target=loop.run, daemon=True)
+        thread.start()
+        wait_for(waits)
+        wait_for(blocks)
+        assignments = {one.lease.job: one for one in loop.running()}
+        self.assertFalse(loop._hands._on_stuck(assignments[beside.id], 0, ""))
+        self.assertTrue(loop._hands._on_stuck(assignments[blocking.id], 0, ""))
+        thread.join(PATIENCE_SECONDS)
+        self.assertEqual((loop.recycle, thread.is_alive()), (True, False))
+        self.assertEqual((blocking.refresh().reason, beside.refresh().state), ("timeout", State.READY))
+
+    def test_a_task_that_closes_the_queue_of_its_worker_ends_it(self) -> None:
+        job = self.enqueue(self.close_queue)
+        worker = self.queue.worker().start()
+        with self.assertRaisesRegex(QueueClosed, "closed"):
+            worker.join(PATIENCE_SECONDS)
+        with self.make_queue() as queue:
+            self.assertEqual(queue.drain(), 0)  # what it does first is to take up what the dead have left
+            self.assertEqual(queue.job(job.id).snapshot.crashes, 1)
+
+    def close_queue(self) -> None:
+        self.queue.close()
+
+    def test_a_task_that_closes_the_descriptors_of_its_worker_ends_it(self) -> None:
+        def close() -> None:
+            assert side is not None
+            os.close(side._descriptor)
+
+        side = self.queue.desk.database.side
+        if side is None:
+            self.skipTest("there are no locks of this kind here")
+        self.enqueue(close)
+        with self.assertRaisesRegex(FileReplaced, "descriptor"):
+            self.queue.worker().start().join(PATIENCE_SECONDS)
+        side._descriptor = -1  # or it would be closed twice
 
     def test_a_replaced_file_ends_it(self) -> None:
         worker = self.queue.worker().start()
