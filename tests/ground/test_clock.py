@@ -5,6 +5,7 @@ import threading
 import unittest
 from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Any
+from unittest import mock
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -99,6 +100,13 @@ class TestSystemClock(unittest.TestCase):
         read = to_datetime(SystemClock().now())
         self.assertLessEqual(before, read)
         self.assertLessEqual(read, datetime.now(UTC))
+
+    def test_nobody_can_set_the_monotonic_clock(self) -> None:
+        clock = SystemClock()
+        before = clock.monotonic()
+        with mock.patch("time.time_ns", return_value=0), mock.patch("time.time", return_value=0.0):
+            self.assertEqual(clock.now(), 0)
+            self.assertTrue(before <= clock.monotonic() < before + 60_000_000)
 
     def test_monotonic_time_never_goes_back(self) -> None:
         clock = SystemClock()

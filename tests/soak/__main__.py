@@ -14,7 +14,7 @@ import time
 import traceback
 from datetime import UTC, datetime
 
-PARTS: tuple[str, ...] = ("cron",)
+PARTS: tuple[str, ...] = ("cron", "mutants")
 
 
 def main() -> int:

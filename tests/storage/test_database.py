@@ -621,6 +621,11 @@ class TestDurability(FileCase):
             store.cancel(second.lease.job)
             self.assertEqual([call.args[1:] for call in write.mock_calls], [(Durability.FULL,)] * 4)
             write.reset_mock()
+            store.enqueue([JOB])
+            store.enqueue([JOB, JOB])
+            store.enqueue_flow([JOB])
+            self.assertEqual([call.args[1:] for call in write.mock_calls], [(Durability.FULL,)] * 3)
+            write.reset_mock()
             store.claim(worker, [Want("early", 1, 1)])
             self.assertEqual(write.mock_calls[-1].args[1:], (Durability.FULL,))
 

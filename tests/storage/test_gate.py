@@ -6,6 +6,7 @@ import signal
 import threading
 import unittest
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Any
 from unittest import mock
@@ -235,6 +236,30 @@ class TestGroups(FileCase):
         self.assertEqual(len(raised), 3)
         self.assertRegex(str(raised[0]), f"^{self.path}: .*UNIQUE")
         self.assertNotEqual(database.data_version(), before)
+
+    def test_what_a_failing_operation_wrote_is_undone_with_it(self) -> None:
+        database = self.open()
+        database.write(lambda c: c.execute("CREATE TABLE t (x INTEGER UNIQUE)").rowcount)
+
+        def insert_and_fail(number: int) -> None:
+            with suppress(errors.DatabaseError):
+                database.write(
+                    lambda c: [c.execute("INSERT INTO t VALUES (?)", (x,)) for x in (number, number)]
+                )
+
+        lent = database.begin()
+        threads = [
+            threading.Thread(target=insert_and_fail, args=(number,), daemon=True) for number in (1, 2, 3)
+        ]
+        for thread in threads:
+            thread.start()
+        pause = threading.Event()
+        while len(database._gate._waiting) < 3:
+            pause.wait(0.001)
+        database.finish(lent, commit=False)
+        for thread in threads:
+            thread.join(PATIENCE_SECONDS)
+        self.assertEqual(database.read(lambda c: c.execute("SELECT x FROM t").fetchall()), [])
 
     def test_the_strictest_durability_holds_for_the_group(self) -> None:
         database = Database(str(self.path), Durability.FULL)

@@ -7,11 +7,12 @@ import select
 import stat
 import unittest
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 from litequeue.storage import hints
 from litequeue.storage.hints import Hints, Listener, fifo_path
-from tests.storage.files import FileCase
+from tests.storage.files import JOB, FileCase
 from tests.support import together
 
 
@@ -131,6 +132,20 @@ class TestHints(FileCase):
         store.pause("default")
         store.resume("default")
         self.assertEqual(self.tokens(listener), 1)
+
+    def test_who_is_woken_finds_what_it_was_woken_for(self) -> None:
+        store, seen = self.store(), []
+        send = store.database.hints.send
+
+        def look_and_send(queues: Any) -> None:
+            seen.append(len(self.stored_ids()))
+            send(queues)
+
+        with mock.patch.object(store.database.hints, "send", look_and_send):
+            self.enqueue(store)
+            self.enqueue(store, 2)
+            store.enqueue_flow([JOB])
+        self.assertEqual(seen, [1, 3, 4])
 
     def test_inside_a_transaction_nobody_is_woken_too_early(self) -> None:
         listener, store = self.listener(), self.store()

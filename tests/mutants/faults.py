@@ -1,0 +1,264 @@
+"""The faults: each one a mistake that somebody could make, and the tests that must see it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Fault(NamedTuple):
+    """One change of one file, in which `right` stands once; some of these tests fail when it is `wrong`."""
+
+    name: str
+    file: str
+    right: str
+    wrong: str
+    tests: tuple[str, ...]
+
+
+CONTRACT = "tests.storage.test_contract"
+PROCESSES = "tests.storage.test_processes"
+
+FAULTS = (
+    Fault(
+        "no fence: a late worker's settlement is accepted",
+        "storage/settling.py",
+        "    started_at = coalesce(started_at, ?)\nWHERE id = ? AND attempt = ? AND state = 'running'",
+        "    started_at = coalesce(started_at, ?)\nWHERE id = ? AND attempt >= ? AND state = 'running'",
+        (CONTRACT, "tests.storage.test_machine"),
+    ),
+    Fault(
+        "no state check: a job that ended is put back by a late retry",
+        "storage/settling.py",
+        "    failures = failures + :failures, started_at = coalesce(started_at, :now), expires_at = NULL\n"
+        "WHERE id = :id AND attempt = :attempt AND state = 'running'",
+        "    failures = failures + :failures, started_at = coalesce(started_at, :now), expires_at = NULL\n"
+        "WHERE id = :id AND attempt = :attempt",
+        (CONTRACT, "tests.storage.test_machine"),
+    ),
+    Fault(
+        "priority ignored",
+        "storage/claims.py",
+        'ORDER BY priority DESC, run_at, id LIMIT ?\n"""\nCLAIM',
+        'ORDER BY run_at, id LIMIT ?\n"""\nCLAIM',
+        (CONTRACT,),
+    ),
+    Fault(
+        "last come, first served",
+        "storage/claims.py",
+        'ORDER BY priority DESC, run_at, id LIMIT ?\n"""\nCLAIM',
+        'ORDER BY priority DESC, run_at, id DESC LIMIT ?\n"""\nCLAIM',
+        (CONTRACT,),
+    ),
+    Fault(
+        "a job that is not due is promoted",
+        "storage/claims.py",
+        "WHERE state = 'scheduled' AND queue = ? AND run_at <= ?\n",
+        "WHERE state = 'scheduled' AND queue = ? AND run_at - 60000000 <= ?\n",
+        (CONTRACT, "tests.users.test_drain"),
+    ),
+    Fault(
+        "early reap: a living worker loses its jobs before its lease ends",
+        "storage/workers.py",
+        "worker.lease_until <= self.clock.monotonic()",
+        "worker.lease_until - 10_000_000 <= self.clock.monotonic()",
+        (CONTRACT, "tests.storage.test_machine"),
+    ),
+    Fault(
+        "a free lock is not seen: a killed worker's jobs wait for its lease",
+        "storage/workers.py",
+        "return side.is_held(worker.id)",
+        "return True",
+        (PROCESSES,),
+    ),
+    Fault(
+        "no crash limit: poison circles for ever",
+        "storage/settling.py",
+        "WHEN crashes + 1 >= coalesce(max_crashes, :max_crashes) THEN 'failed' ELSE 'ready' END",
+        "ELSE 'ready' END",
+        (CONTRACT,),
+    ),
+    Fault(
+        "at most once runs twice",
+        "storage/settling.py",
+        "CASE WHEN cancelling THEN 'cancelled' WHEN ack = 'early' THEN 'failed'",
+        "CASE WHEN cancelling THEN 'cancelled'",
+        (CONTRACT,),
+    ),
+    Fault(
+        "a request to stop is forgotten when the attempt returns",
+        "storage/settling.py",
+        "NOT INDEXED\nSET state = iif(cancelling, 'cancelled', 'completed'), "
+        "reason = iif(cancelling, 'cancelled', NULL)",
+        "NOT INDEXED\nSET state = 'completed', reason = NULL",
+        (CONTRACT, "tests.storage.test_machine"),
+    ),
+    Fault(
+        "effects outside of the transaction: they stay though the job was lost",
+        "worker/transaction.py",
+        "commit = decide(connection)",
+        "commit = decide(connection) or True",
+        ("tests.worker.test_transaction",),
+    ),
+    Fault(
+        "a task that failed keeps its writes",
+        "worker/hands.py",
+        "        if not isinstance(settlement, Complete):\n            transaction.end(lambda _: False)",
+        "        if not isinstance(settlement, Complete):\n            transaction.end(lambda _: True)",
+        ("tests.worker.test_transaction",),
+    ),
+    Fault(
+        "NORMAL where FULL was promised",
+        "storage/opening.py",
+        'connection.execute(f"PRAGMA synchronous = {durability.name}")',
+        'connection.execute("PRAGMA synchronous = NORMAL")',
+        ("tests.storage.test_database",),
+    ),
+    Fault(
+        "a settlement is not synced",
+        "storage/store.py",
+        "Durability.FULL if is_lasting else Durability.NORMAL",
+        "Durability.NORMAL",
+        ("tests.storage.test_database",),
+    ),
+    Fault(
+        "an enqueue is not synced",
+        "storage/store.py",
+        "self.database.write(operation, Durability.FULL, is_single=is_single)",
+        "self.database.write(operation, Durability.NORMAL, is_single=is_single)",
+        ("tests.storage.test_database",),
+    ),
+    Fault(
+        "hint before the commit: the worker that it wakes finds nothing",
+        "storage/store.py",
+        "        added = self.database.write(operation, Durability.FULL, is_single=is_single)\n"
+        "        self.hint([jobs[0].queue] if len(jobs) == 1 else {batch.queue for batch in jobs})\n",
+        "        self.hint([jobs[0].queue] if len(jobs) == 1 else {batch.queue for batch in jobs})\n"
+        "        added = self.database.write(operation, Durability.FULL, is_single=is_single)\n",
+        ("tests.storage.test_hints",),
+    ),
+    Fault(
+        "unblock forgotten: children wait for a parent that has ended",
+        "storage/schema.sql",
+        "  SET pending = pending - 1,\n"
+        "      state = CASE WHEN pending > 1 THEN 'blocked' WHEN run_at > new.finished_at",
+        "  SET pending = pending - 1,\n"
+        "      state = CASE WHEN pending >= 1 THEN 'blocked' WHEN run_at > new.finished_at",
+        ("tests.cli.test_graph", "tests.storage.test_flow"),
+    ),
+    Fault(
+        "a failure is not passed on to the children",
+        "storage/schema.sql",
+        "CASE new.state WHEN 'completed' THEN 'success' WHEN 'failed' THEN 'failure' ELSE '' END)",
+        "CASE new.state WHEN 'completed' THEN 'success' WHEN 'failed' THEN 'success' ELSE '' END)",
+        ("tests.cli.test_graph", "tests.storage.test_flow"),
+    ),
+    Fault(
+        "ids are used again after the newest job was deleted",
+        "storage/schema.sql",
+        "SELECT 'last_id', old.id WHERE old.id >",
+        "SELECT 'last_id', 0 WHERE old.id >",
+        (CONTRACT, "tests.storage.test_machine"),
+    ),
+    Fault(
+        "retention ignored",
+        "storage/operating.py",
+        "DELETE FROM litequeue_job WHERE id IN (\n  SELECT id FROM litequeue_job\n"
+        "  WHERE queue = ? AND state = ? AND finished_at + retention <= ?",
+        "DELETE FROM litequeue_job WHERE id IN (\n  SELECT id FROM litequeue_job\n"
+        "  WHERE queue = ? AND state = ? AND finished_at + 0 * retention <= ?",
+        (CONTRACT, "tests.storage.test_machine"),
+    ),
+    Fault(
+        "a job that expired runs",
+        "storage/claims.py",
+        "rows_in_time = [row for row in rows if not _is_past(row[13], now)]",
+        "rows_in_time = rows",
+        ("tests.storage.test_claims",),
+    ),
+    Fault(
+        "a paused queue is claimed from",
+        "storage/claims.py",
+        "if not look.is_paused and (is_ready or want.revive):",
+        "if is_ready or want.revive:",
+        (CONTRACT,),
+    ),
+    Fault(
+        "a file that was replaced swallows jobs",
+        "storage/opening.py",
+        "if found is None or (found.st_dev, found.st_ino) != identity:",
+        "if found is None and identity == (0, 0):",
+        ("tests.storage.test_database",),
+    ),
+    Fault(
+        "one that fails takes its neighbours' work along",
+        "storage/transactions.py",
+        "            with savepoint(connection):\n                ticket.result = _run(ticket, connection)",
+        "            if ticket is not None:\n                ticket.result = _run(ticket, connection)",
+        ("tests.storage.test_gate",),
+    ),
+    Fault(
+        "a forked child writes through its parent's connection",
+        "storage/forks.py",
+        "os.register_at_fork(before=_before, after_in_parent=_in_parent, after_in_child=_in_child)",
+        "os.register_at_fork(after_in_parent=_in_parent)",
+        (PROCESSES,),
+    ),
+    Fault(
+        "the file may be read by everybody",
+        "storage/opening.py",
+        "os.close(os.open(path, flags, 0o600))",
+        "os.close(os.open(path, flags, 0o644))",
+        ("tests.storage.test_opening",),
+    ),
+    Fault(
+        "a name in the file makes the worker run anything",
+        "resolve.py",
+        "        return found if isinstance(found, Task) else None\n\n    def _in_apps",
+        "        return make_task(found, name, self._producer, NO_OPTIONS) if callable(found) else None\n\n"
+        "    def _in_apps",
+        ("tests.users.test_resolve",),
+    ),
+    Fault(
+        "a schedule ignores its time zone",
+        "timing.py",
+        "return Cron(self.cron, self.timezone)",
+        "return Cron(self.cron)",
+        ("tests.users.test_schedules",),
+    ),
+    Fault(
+        "missed firings are all made, whatever was asked",
+        "timing.py",
+        'if self.catch_up == "all":',
+        'if self.catch_up != "none":',
+        ("tests.users.test_schedules",),
+    ),
+    Fault(
+        "more run than the limit allows",
+        "storage/limits.py",
+        "        if found.free > 0:\n            return True\n        self.blocked",
+        "        if found.free > -1:\n            return True\n        self.blocked",
+        ("tests.storage.test_flow_limits", "tests.storage.test_flow"),
+    ),
+    Fault(
+        "a lease on the wall clock",
+        "clock.py",
+        "return time.monotonic_ns() // 1000",
+        "return time.time_ns() // 1000",
+        ("tests.ground.test_clock",),
+    ),
+    Fault(
+        "a released job counts as a failure",
+        "storage/settling.py",
+        "finished_at = iif(cancelling, :now, NULL), worker = NULL, cancelling = 0, started_at = NULL\n",
+        "finished_at = iif(cancelling, :now, NULL), worker = NULL, cancelling = 0, started_at = NULL,\n"
+        "    failures = failures + 1\n",
+        (CONTRACT, "tests.storage.test_machine"),
+    ),
+    Fault(
+        "a prefetched job is blamed for the death of its worker",
+        "storage/workers.py",
+        "        if started_at is None:\n            settling.settle",
+        "        if started_at == -1:\n            settling.settle",
+        (CONTRACT, "tests.storage.test_machine"),
+    ),
+)
