@@ -7,7 +7,7 @@ import unittest
 from tests.mutants.faults import FAULTS
 from tests.mutants.hunt import caught_by, source
 
-PLANTED = ("no fence", "priority ignored", "unblock forgotten", "more run than", "hint before")
+PLANTED = ("no fence", "priority ignored", "unblock forgotten", "no crash limit", "hint before")
 
 
 class TestMutants(unittest.TestCase):
