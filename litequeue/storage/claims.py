@@ -296,5 +296,6 @@ def _claimed(connection: Connection, queue: str, row: Row, *, started: bool) -> 
         payload = found[0] if found else ""
     lease = Lease(row[0], row[12] + 1)
     received = None if row[15] is None else flow.received(connection, row[0], row[15])
-    rest = (started, *row[8:12], row[16], received)
+    # What runs at most once has started when that is on the disk, and a claim is not synced.
+    rest = (started and row[8] != "early", *row[8:12], row[16], received)
     return Claimed._make((lease, row[1], queue, payload, *row[3:8], *rest))

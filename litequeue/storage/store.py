@@ -127,11 +127,7 @@ class Store:
 
         # A claim that is lost with the power loses nothing; a settlement must not be.
         is_lasting = turn.settlements or any(begun.ack == "early" for begun in turn.starts)
-        progress = self.database.write(operation, Durability.FULL if is_lasting else Durability.NORMAL)
-        for job in progress.claim.jobs:
-            if job.started and job.ack == "early":
-                self.start(Start(job.lease, "early"))
-        return progress
+        return self.database.write(operation, Durability.FULL if is_lasting else Durability.NORMAL)
 
     def claim(self, worker: int, wants: Sequence[Want]) -> Claim:
         """Make ready jobs the worker's own: due ones are promoted first, expired ones cancelled.

@@ -239,6 +239,13 @@ class Claim(ContractCase):
         found = self.job(second)
         self.assertEqual((found.started_at, found.ack, found.max_crashes), (self.clock.now(), "early", 9))
 
+    def test_what_runs_at_most_once_starts_when_that_is_noted_and_not_when_it_is_claimed(self) -> None:
+        id = self.enqueue(ack="early")
+        (job,) = self.claim()
+        self.assertEqual((job.started, self.job(id).started_at), (False, None))
+        self.store.start(Start(job.lease, ack="early"))
+        self.assertEqual(self.job(id).started_at, self.clock.now())
+
     def test_a_start_does_not_override_the_row(self) -> None:
         id = self.enqueue(ack="late", max_crashes=2)
         (job,) = self.claim(1, start=0)
@@ -624,7 +631,8 @@ class Release(ContractCase):
 
     def test_what_began_and_runs_at_most_once_is_lost_with_it(self) -> None:
         begun, waiting = self.enqueue(ack="early"), self.enqueue(ack="early")
-        self.claim(2, start=1)
+        job, _ = self.claim(2)
+        self.store.start(Start(job.lease, ack="early"))
         self.workers.sign_off(self.worker)
         self.assert_state(begun, State.FAILED, "lost")
         self.assert_state(waiting, State.READY)
@@ -780,7 +788,8 @@ class Reap(ContractCase):
 
     def test_what_was_acknowledged_early_is_lost(self) -> None:
         started, waiting = self.enqueue(ack="early"), self.enqueue(ack="early")
-        self.claim(2, start=1)
+        job, _ = self.claim(2)
+        self.store.start(Start(job.lease, ack="early"))
         self.die()
         self.workers.reap()
         self.assert_state(started, State.FAILED, "lost")

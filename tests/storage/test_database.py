@@ -609,7 +609,7 @@ class TestDurability(FileCase):
         self.addCleanup(database.close)
         store, workers = Store(database, SystemClock()), Workers(database, SystemClock())
         worker = workers.sign_on(NewWorker("w", 1))
-        store.enqueue([JOB, JOB, NewJobs("app:task", "early", ("[]",), ack="early")])
+        store.enqueue([JOB, JOB])
         with mock.patch.object(database, "write", wraps=database.write) as write:
             (first, second) = store.claim(worker, [Want("default", 1, 2)]).jobs
             store.start(Start(second.lease))
@@ -625,9 +625,6 @@ class TestDurability(FileCase):
             store.enqueue([JOB, JOB])
             store.enqueue_flow([JOB])
             self.assertEqual([call.args[1:] for call in write.mock_calls], [(Durability.FULL,)] * 3)
-            write.reset_mock()
-            store.claim(worker, [Want("early", 1, 1)])
-            self.assertEqual(write.mock_calls[-1].args[1:], (Durability.FULL,))
 
 
 def begin(connection: Connection) -> None:

@@ -160,6 +160,7 @@ class Model:
 
     def take(self, row: Row, worker: int, started: bool, now: int) -> tuple[Lease, bool]:
         row.state, row.worker, row.attempt = "running", worker, row.attempt + 1
+        started = started and row.ack != "early"
         row.started_at = now if started else None
         return Lease(row.id, row.attempt), started
 

@@ -468,11 +468,13 @@ class Trouble(FileCase):
                 raise DiskFull("no room")
             original(store, begun)
 
-        job = self.declare(work, ack="early").enqueue()
-        self.change("UPDATE litequeue_job SET ack = NULL")  # as when it is enqueued by its name
-        with mock.patch.object(Store, "start", start), self.queue.worker():
-            self.assertEqual(job.wait(PATIENCE_SECONDS), State.COMPLETED)
-        self.assertEqual(len(ran), 1)
+        for ack in ("early", None):  # None: as when it is enqueued by its name
+            tries[0] = 0
+            job = self.declare(work, ack="early").enqueue()
+            self.change("UPDATE litequeue_job SET ack = ? WHERE state = 'ready'", ack)
+            with mock.patch.object(Store, "start", start), self.queue.worker():
+                self.assertEqual(job.wait(PATIENCE_SECONDS), State.COMPLETED)
+        self.assertEqual(len(ran), 2)
 
 
 class Drain(FileCase):
