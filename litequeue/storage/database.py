@@ -354,13 +354,13 @@ class Database:
                 self._keeper.tend(connection)
 
     def _ours(self, error: Exception) -> Exception:
-        """What to raise for an error of the driver; a file that is gone explains most of them."""
-        if not isinstance(error, sqlite3.Error):
+        """What to raise for an error of the driver or the system; a file that is gone explains most of them."""
+        if not isinstance(error, (sqlite3.Error, OSError)):
             return error
         try:
             self.verify()
-        except errors.FileReplaced as replaced:
-            return replaced
+        except errors.DatabaseError as worse:
+            return worse
         return translate(error, self.path)
 
     def before_fork(self) -> None:

@@ -94,11 +94,13 @@ def identity_of(path: str) -> tuple[int, int]:
 
 
 def require_identity(path: str, identity: tuple[int, int]) -> None:
-    """Raise `FileReplaced` when the path does not name the file of this identity."""
+    """Raise `FileReplaced` when the path does not name the file of this identity, as far as can be seen."""
     try:
         found = os.stat(path)
     except FileNotFoundError:
         found = None
+    except OSError as error:
+        raise errors.DatabaseError(f"{path}: the file can not be looked at: {error.strerror}") from error
     if found is None or (found.st_dev, found.st_ino) != identity:
         raise errors.FileReplaced(
             f"{path}: the file was removed or replaced while it was open; what is written now would be lost. "

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 from .. import errors
 from . import opening
 from .gate import Ticket
-from .translate import translated
+from .translate import translate, translated
 
 if TYPE_CHECKING:
     from .database import Database
@@ -214,4 +214,6 @@ def _file_of(connection: Connection) -> tuple[int, int] | None:
         found = os.stat(name)
     except FileNotFoundError:
         return None
+    except OSError as error:
+        raise translate(error, name) from error
     return found.st_dev, found.st_ino

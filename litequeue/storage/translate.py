@@ -1,7 +1,8 @@
-"""Driver errors become ours, once and here."""
+"""Errors of the driver and the system become ours, once and here."""
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 from collections.abc import Iterator
@@ -32,6 +33,13 @@ _BY_CODE: dict[int, tuple[type[errors.DatabaseError], str]] = {
     sqlite3.SQLITE_NOTADB: (errors.NotADatabase, "it is not a SQLite database; give another path"),
     sqlite3.SQLITE_CORRUPT: (errors.DatabaseDamaged, "SQLite finds it malformed; restore a backup"),
 }
+# What the system says to a call of our own, as SQLite would have said it.
+_BY_NUMBER = {
+    errno.ENOSPC: sqlite3.SQLITE_FULL,
+    errno.EDQUOT: sqlite3.SQLITE_FULL,
+    errno.EACCES: sqlite3.SQLITE_PERM,
+    errno.EROFS: sqlite3.SQLITE_READONLY,
+}
 _STALE = "this transaction has read what another has changed since; open it with BEGIN IMMEDIATE"
 
 
@@ -45,8 +53,11 @@ def is_busy(error: sqlite3.Error) -> bool:
     return primary_code(error) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 
-def translate(error: sqlite3.Error, path: str) -> errors.LiteQueueError:
-    """Our error for one of the driver."""
+def translate(error: sqlite3.Error | OSError, path: str) -> errors.LiteQueueError:
+    """Our error for one of the driver or the system."""
+    if isinstance(error, OSError):
+        kind, advice = _BY_CODE[_BY_NUMBER.get(error.errno or 0, sqlite3.SQLITE_IOERR)]
+        return kind(f"{path}: {advice}: {error}")
     code = primary_code(error)
     kind, advice = _BY_CODE.get(code, (errors.DatabaseError, ""))
     if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_IOERR_SHMSIZE:
@@ -61,8 +72,8 @@ def translate(error: sqlite3.Error, path: str) -> errors.LiteQueueError:
 
 @contextmanager
 def translated(path: str) -> Iterator[None]:
-    """Raise our errors for the driver's within the block."""
+    """Raise our errors for the driver's and the system's within the block."""
     try:
         yield
-    except sqlite3.Error as error:
+    except (sqlite3.Error, OSError) as error:
         raise translate(error, path) from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import sqlite3
 import subprocess
@@ -21,6 +22,7 @@ from litequeue.job import Complete, NewJobs, NewWorker, Start, State, Turn, Want
 from litequeue.storage import checkpoint
 from litequeue.storage.database import MEMORY, Database
 from litequeue.storage.gate import Durability
+from litequeue.storage.sidefile import SideFile
 from litequeue.storage.reports import Reports
 from litequeue.storage.store import Store
 from litequeue.storage.transactions import begins_by_itself
@@ -282,6 +284,17 @@ class TestForeignConnection(FileCase):
             with self.assertRaises(errors.InvalidOption):
                 self.jobs.enqueue([JOB], connection)
 
+    def test_a_file_that_can_not_be_looked_at(self) -> None:
+        connection = self.connect()
+        with (
+            mock.patch("os.stat", side_effect=OSError(errno.EIO, "broken")),
+            self.assertRaisesRegex(errors.DatabaseError, f"{self.path}: .*broken"),
+        ):
+            self.jobs.enqueue([JOB], connection)
+        self.jobs.enqueue([JOB], connection)
+        connection.commit()
+        self.assertEqual(self.seen(), [1])
+
     def test_another_name_of_the_file_will_do(self) -> None:
         link = self.folder / "link.db"
         link.symlink_to(self.path)
@@ -375,6 +388,25 @@ class TestFile(FileCase):
                 for action in (self.enqueue, self.begin_and_finish):
                     with self.assertRaisesRegex(errors.FileReplaced, "removed or replaced while it was open"):
                         action(store)
+
+    def test_a_file_that_can_not_be_looked_at(self) -> None:
+        store = self.store()
+        self.enqueue(store)
+        for action in (self.enqueue, self.begin_and_finish):
+            with (
+                mock.patch("litequeue.storage.opening.os.stat", side_effect=OSError(errno.EIO, "broken")),
+                self.assertRaisesRegex(errors.DatabaseError, f"{self.path}: .* looked at: broken"),
+            ):
+                action(store)
+        self.assertEqual(self.enqueue(store), [3])  # what was written before the look is there
+
+    def test_a_lock_that_can_not_be_had(self) -> None:
+        workers = Workers(self.open(), SystemClock())
+        refused = mock.patch.object(SideFile, "hold", side_effect=OSError(errno.ENOLCK, "no locks available"))
+        with refused, self.assertRaisesRegex(errors.DatabaseError, f"{self.path}: .*no locks available"):
+            workers.sign_on(NewWorker("w", 1))
+        self.assertEqual(Reports(workers.database).workers(), [])
+        self.assertEqual(workers.sign_on(NewWorker("w", 1)), 1)
 
     def begin_and_finish(self, store: Store) -> None:
         connection = store.database.begin()
