@@ -172,10 +172,6 @@ class Database:
         """Raise `SchemaTooNew` when a newer litequeue has upgraded the file meanwhile."""
         self.read(lambda connection: opening.stored_version(connection, self.path))
 
-    def data_version(self) -> int:
-        """A number that changes when another connection has committed."""
-        return int(self.read(lambda c: c.execute("PRAGMA data_version").fetchone()[0]))
-
     @property
     def side(self) -> SideFile | None:
         """The side file with the locks, where there is one."""

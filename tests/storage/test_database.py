@@ -329,7 +329,6 @@ class TestFile(FileCase):
             lambda: database.read(lambda c: None),
             lambda: database.write(lambda c: None),
             database.begin,
-            database.data_version,
         ]
         for action in actions:
             with self.assertRaisesRegex(errors.QueueClosed, f"{self.path}: this queue was closed"):
@@ -458,13 +457,6 @@ class TestFile(FileCase):
         disk = self.tiny_disk("12k")
         with self.assertRaises(errors.DiskFull):
             Database(str(disk / "jobs.db"))
-
-    def test_other_connections_are_noticed(self) -> None:
-        store, other = self.store(), self.store()
-        before = store.database.data_version()
-        self.assertEqual(store.database.data_version(), before)
-        self.enqueue(other)
-        self.assertNotEqual(store.database.data_version(), before)
 
     def test_counts_are_of_one_instant(self) -> None:
         store = self.store()
