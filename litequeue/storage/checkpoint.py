@@ -33,8 +33,8 @@ def carries_reset_fault(version: tuple[int, ...] = sqlite3.sqlite_version_info) 
 class LogKeeper:
     """Counts the commits of one process, and checkpoints when there were many or the log has grown.
 
-    `connect` gives a new connection, `begin` opens a write transaction on one; `is_synced` says whether every
-    commit is synced.
+    `connect` gives a new connection, `begin` opens a write transaction on one, `heed` hears of what failed;
+    `is_synced` says whether every commit is synced.
     """
 
     def __init__(
@@ -42,12 +42,14 @@ class LogKeeper:
         path: str,
         connect: Callable[[], Connection],
         begin: Callable[[Connection], None],
+        heed: Callable[[Exception], None],
         *,
         is_synced: bool,
     ) -> None:
         self._path = path
         self._connect = connect
         self._begin = begin
+        self._heed = heed
         self._copier: Connection | None = None
         self._commits = 0
         self._due = _COMMITS
@@ -62,6 +64,7 @@ class LogKeeper:
             try:
                 self._look(writer)
             except (OSError, sqlite3.Error) as error:
+                self._heed(error)
                 # What was committed is safe in the log; only its copying has to wait.
                 log.warning("%s: the write-ahead log could not be tended: %s", self._path, error)
 

@@ -16,6 +16,7 @@ from urllib.parse import quote
 from .. import errors
 from . import opening
 from .checkpoint import LogKeeper, carries_reset_fault
+from .distrust import Distrust
 from .forks import keep_for_ever, watch
 from .gate import Durability, Gate, Ticket, strictest
 from .hints import Hints
@@ -57,7 +58,6 @@ class Database:
         self._mode = opening.reading_mode(self.path) if self.read_only else "rw"
         self.durability = durability
         self._closed = False
-        self._fork: Ticket | None = None
         self._spoilt = False
         self.identity = (0, 0)
         self._reset()
@@ -70,7 +70,7 @@ class Database:
         """Run a reading operation on this thread's own connection; it must fetch all it wants."""
         joined = self.joined()
         if joined is not None:
-            with translated(self.path):
+            with translated(self.path, self._distrust.heed):
                 return run_plain(operation, joined)
         if self.in_memory:
             return self.write(operation)
@@ -94,7 +94,7 @@ class Database:
         """
         joined = self.joined()
         if joined is not None:
-            with translated(self.path), savepoint(joined):
+            with translated(self.path, self._distrust.heed), savepoint(joined):
                 return run_plain(operation, joined)
         self._require_free()
         result: T = self._gate.pass_through(Ticket(operation, durability, is_single))
@@ -110,13 +110,13 @@ class Database:
         lent = Lent(Ticket())
         try:
             self._gate.enter(lent.ticket)
-            self._require_open()
             self._lent = lent
+            self._distrust.end(self._patience.begin)
             connection = lent.connection = self._lend()
             self._patience.begin(connection)
         except BaseException as error:
             self._take_back(lent)
-            if isinstance(error, sqlite3.Error):
+            if isinstance(error, (sqlite3.Error, OSError)):
                 raise self._ours(error) from error
             raise
         return connection
@@ -185,8 +185,7 @@ class Database:
         self._require_free()
         with self._gate.held(Ticket()):
             self._closed = True
-            self._readers.close()
-            self._close_writers()
+            self._let_go()
             self.hints.close()
             if self._side is not None:
                 self._side.close()
@@ -195,6 +194,7 @@ class Database:
 
     def _reset(self) -> None:
         self._pid = os.getpid()
+        self._fork: Ticket | None = None
         self._gate = Gate(self._run_group)
         self._readers = Readers(self._connect)
         self._writers = {}
@@ -203,6 +203,7 @@ class Database:
         self._patience = Patience(None, self.durability)
         self.hints = Hints(None if self.in_memory else self.path)
         self._keeper = None
+        self._distrust = Distrust(None if self.in_memory else self.path, self._connect, self._let_go)
 
     def _prepare(self) -> None:
         with translated(self.path):
@@ -252,7 +253,8 @@ class Database:
             self._patience = Patience(self._side, self.durability)
             if carries_reset_fault():
                 is_synced = self.durability is Durability.FULL
-                self._keeper = LogKeeper(self.path, self._connect, self._patience.begin, is_synced=is_synced)
+                begin, heed = self._patience.begin, self._distrust.heed
+                self._keeper = LogKeeper(self.path, self._connect, begin, heed, is_synced=is_synced)
 
     def _writer(self, durability: Durability) -> Connection:
         """The writing connection for this durability; only the leader of the gate uses it."""
@@ -279,7 +281,7 @@ class Database:
                 f"{self.path}: the transaction was ended inside its own block; "
                 "leave COMMIT and ROLLBACK to litequeue"
             )
-        with translated(self.path):
+        with translated(self.path, self._distrust.heed):
             connection.execute("COMMIT")
         self.verify()
         if self._keeper is not None:
@@ -294,7 +296,8 @@ class Database:
             if self._lent is lent:
                 self._lent = None
 
-    def _close_writers(self) -> None:
+    def _let_go(self) -> None:
+        self._readers.close()
         kept = self._keeper.release() if self._keeper is not None else []
         for connection in [*self._writers.values(), *kept]:
             connection.close()
@@ -313,9 +316,7 @@ class Database:
         )
         try:
             # Even these look into the file, which another process may have to itself while it closes it.
-            self._patience.insist(lambda: opening.set_pragmas(connection))
-            if durability is not None:
-                self._patience.insist(lambda: opening.set_synchronous(connection, durability))
+            self._patience.insist(lambda: opening.set_pragmas(connection, durability))
         except BaseException:
             connection.close()
             raise
@@ -325,6 +326,7 @@ class Database:
         group = [leader, *leader.group]
         connection = None
         try:
+            self._distrust.end(self._patience.begin)
             connection = self._writer(strictest(group) if leader.group else leader.durability)
             if leader.is_single and not leader.group:
                 self._patience.first(connection, partial(run_group, connection, group, self._ours))
@@ -350,9 +352,10 @@ class Database:
                 self._keeper.tend(connection)
 
     def _ours(self, error: Exception) -> Exception:
-        """What to raise for an error of the driver or the system; a file that is gone explains most of them."""
+        """What to raise for an error of the driver or the system; a file that is gone explains most."""
         if not isinstance(error, (sqlite3.Error, OSError)):
             return error
+        self._distrust.heed(error)
         try:
             self.verify()
         except errors.DatabaseError as worse:
@@ -368,8 +371,8 @@ class Database:
             self._gate.leave(ticket)
             return
         self._fork = ticket
+        self._let_go()
         self._readers.freeze()
-        self._close_writers()
 
     def after_fork(self) -> None:
         """In the parent: go on, with new connections."""
@@ -390,7 +393,6 @@ class Database:
         if self._side is not None:
             self._side.close()
         self._closed = self._closed or self.in_memory
-        self._fork = None
         self._reset()
         if not self._closed:
             self._open_side_file()

@@ -261,8 +261,8 @@ def _set_modes(connection: Connection, path: str) -> None:
         raise errors.DatabaseError(f"{path}: SQLite can not use its WAL mode here (it stays at {mode})")
 
 
-def set_pragmas(connection: Connection) -> None:
-    """What every connection of ours needs."""
+def set_pragmas(connection: Connection, durability: Durability | None) -> None:
+    """What every connection of ours needs, and one that writes besides."""
     connection.execute("PRAGMA trusted_schema = OFF")
     connection.execute("PRAGMA secure_delete = OFF").fetchall()
     connection.execute(f"PRAGMA journal_size_limit = {LOG_LIMIT}").fetchall()
@@ -272,6 +272,8 @@ def set_pragmas(connection: Connection) -> None:
     if sys.platform == "darwin":
         connection.execute("PRAGMA fullfsync = ON")
         connection.execute("PRAGMA checkpoint_fullfsync = ON")
+    if durability is not None:
+        set_synchronous(connection, durability)
 
 
 def set_synchronous(connection: Connection, durability: Durability) -> None:

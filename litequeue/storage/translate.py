@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from .. import errors
@@ -71,9 +71,11 @@ def translate(error: sqlite3.Error | OSError, path: str) -> errors.LiteQueueErro
 
 
 @contextmanager
-def translated(path: str) -> Iterator[None]:
-    """Raise our errors for the driver's and the system's within the block."""
+def translated(path: str, heed: Callable[[Exception], None] | None = None) -> Iterator[None]:
+    """Raise our errors for the driver's and the system's within the block; `heed` hears of them first."""
     try:
         yield
     except (sqlite3.Error, OSError) as error:
+        if heed is not None:
+            heed(error)
         raise translate(error, path) from error

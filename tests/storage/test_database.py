@@ -22,8 +22,8 @@ from litequeue.job import Complete, NewJobs, NewWorker, Start, State, Turn, Want
 from litequeue.storage import checkpoint
 from litequeue.storage.database import MEMORY, Database
 from litequeue.storage.gate import Durability
-from litequeue.storage.sidefile import SideFile
 from litequeue.storage.reports import Reports
+from litequeue.storage.sidefile import SideFile
 from litequeue.storage.store import Store
 from litequeue.storage.transactions import begins_by_itself
 from litequeue.storage.workers import Workers
@@ -549,7 +549,7 @@ class TestLog(FileCase):
 
     def test_a_reader_that_stays_open_is_told_of(self) -> None:
         with mock.patch.multiple(checkpoint, _ALARMING=200_000, _GROWTH=50_000), self.held_snapshot():
-            keeper = checkpoint.LogKeeper(str(self.path), self.connect, begin, is_synced=False)
+            keeper = checkpoint.LogKeeper(str(self.path), self.connect, begin, raise_it, is_synced=False)
             with self.assertLogs("litequeue", "WARNING") as logged:
                 self.write_with(keeper, 400)
         self.assertRegex(logged.output[0], "jobs.db-wal has grown to .* a reader that stays open")
@@ -570,7 +570,7 @@ class TestLog(FileCase):
             return connection
 
         self.enqueue(store, 100)
-        self.write_with(checkpoint.LogKeeper(str(self.path), connect, begin, is_synced=False), 256)
+        self.write_with(checkpoint.LogKeeper(str(self.path), connect, begin, raise_it, is_synced=False), 256)
         self.assertEqual(locked, [True])
         self.assertFalse(self.is_locked())
         self.assertLess(self.log_size(), 4 << 20)
@@ -579,10 +579,12 @@ class TestLog(FileCase):
         def refuse(connection: Connection) -> None:
             raise sqlite3.OperationalError("locked")
 
-        keeper = checkpoint.LogKeeper(str(self.path), self.connect, refuse, is_synced=False)
+        heard: list[Exception] = []
+        keeper = checkpoint.LogKeeper(str(self.path), self.connect, refuse, heard.append, is_synced=False)
         with self.assertLogs("litequeue", "WARNING") as logged:
             self.write_with(keeper, 256)
         self.assertRegex(logged.output[0], "could not be tended: locked")
+        self.assertEqual([str(error) for error in heard], ["locked"])
 
     def connect(self) -> Connection:
         connection = sqlite3.connect(self.path, timeout=0, isolation_level=None)
@@ -653,6 +655,10 @@ class TestDurability(FileCase):
 
 def begin(connection: Connection) -> None:
     connection.execute("BEGIN IMMEDIATE")
+
+
+def raise_it(error: Exception) -> None:
+    raise error
 
 
 def synchronous(connection: Connection) -> int:

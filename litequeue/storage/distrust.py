@@ -1,0 +1,65 @@
+"""What a process does not trust any more once the disk has failed it: its connections, and its last syncs."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from sqlite3 import Connection
+
+from .translate import primary_code
+
+_SHAKEN = {sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY}
+_UNSYNCED = {sqlite3.SQLITE_IOERR_FSYNC, sqlite3.SQLITE_IOERR_DIR_FSYNC}
+_PIECE = 1 << 20
+
+
+class Distrust:
+    """Heeds the errors of one process on one file, and sets right what they left before it writes again.
+
+    `connect` gives a new connection, `let_go` closes those that are open.
+    """
+
+    def __init__(
+        self, path: str | None, connect: Callable[[], Connection], let_go: Callable[[], None]
+    ) -> None:
+        self._path = path
+        self._connect = connect
+        self._let_go = let_go
+        self._connections = False
+        self._log = False
+
+    def heed(self, error: Exception) -> None:
+        """Note what this error casts doubt on.
+
+        Where SQLite could not open a file for writing it has opened it for reading, and never tries again.
+        """
+        if self._path is not None and isinstance(error, sqlite3.Error):
+            self._connections = self._connections or primary_code(error) in _SHAKEN
+            self._log = self._log or getattr(error, "sqlite_errorcode", None) in _UNSYNCED
+
+    def end(self, begin: Callable[[Connection], None]) -> None:
+        """Write the log again if it is in doubt, then close all connections; raises when it can not be."""
+        if self._log:
+            with closing(self._connect()) as connection:
+                begin(connection)  # so that nobody else writes to the log meanwhile
+                write_again(f"{self._path}-wal")
+            self._log = False
+        if self._connections:
+            self._let_go()
+            self._connections = False
+
+
+def write_again(path: str) -> None:
+    """Write a file over with what it holds, and sync it.
+
+    After a sync that failed the kernel takes what it could not write for written: the next sync succeeds
+    without it. Commits behind such a gap in the log would be lost with the power, however well they were
+    synced. SQLite holds no lock on its log, so closing the file here drops none.
+    """
+    with open(path, "r+b", buffering=0) as log:
+        while piece := log.read(_PIECE):
+            log.seek(-len(piece), os.SEEK_CUR)
+            log.write(piece)
+        os.fsync(log.fileno())
