@@ -7,14 +7,13 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
 from functools import partial
 from sqlite3 import Connection
 from typing import TypeVar
 from urllib.parse import quote
 
 from .. import errors
-from . import opening
+from . import opening, transactions
 from .checkpoint import LogKeeper, carries_reset_fault
 from .distrust import Distrust
 from .forks import keep_for_ever, watch
@@ -23,14 +22,13 @@ from .hints import Hints
 from .patience import Patience
 from .readers import Readers
 from .sidefile import SideFile, open_side_file
-from .transactions import Lent, end, roll_back, run_group, run_on_foreign, run_plain, savepoint
+from .transactions import Lent, roll_back, run_group, run_on_foreign, run_plain, savepoint
 from .translate import translate, translated
 
 T = TypeVar("T")
 
 MEMORY = ":memory:"
 _LONGEST_WAIT_TO_FORK = 10.0
-_joined: ContextVar[Lent | None] = ContextVar("litequeue_joined", default=None)
 
 
 class Database:
@@ -107,7 +105,7 @@ class Database:
     def begin(self) -> Connection:
         """A connection inside a write transaction, which `finish` must end; all other writers wait."""
         self._require_free()
-        lent = Lent(Ticket())
+        lent = Lent(Ticket(), None if self.in_memory else self.identity)
         try:
             self._gate.enter(lent.ticket)
             self._lent = lent
@@ -144,22 +142,22 @@ class Database:
         """Within the block, what this thread reads and writes here goes through the connection of `begin`."""
         lent = self._lent
         assert lent is not None and lent.connection is connection
-        lent.thread = threading.get_ident()
-        token = _joined.set(lent)
-        try:
+        with transactions.entering(lent):
             yield connection
-        finally:
-            if _joined.get() is lent:  # in another context when a generator that was struck is freed there
-                _joined.reset(token)
 
     def joined(self) -> Connection | None:
-        """The connection whose transaction this thread is in, if any."""
+        """The connection whose transaction this thread is in, if any.
+
+        It may be lent by another `Database` on the same file: a worker lends its own, and the module of the
+        task enqueues through another. To wait for it there would be to wait for itself.
+        """
         if self._pid != os.getpid():
             self.start_afresh()
-        lent = _joined.get()
-        if lent is None or lent is not self._lent or lent.thread != threading.get_ident():
+        lent = transactions.entered()
+        if lent is None:
             return None
-        return lent.connection
+        is_of_this_file = lent is self._lent or (lent.identity == self.identity and not self.read_only)
+        return lent.connection if is_of_this_file else None
 
     # --- the file ----------------------------------------------------------------------------------
 
@@ -290,7 +288,7 @@ class Database:
     def _take_back(self, lent: Lent) -> None:
         """End what `begin` began, whatever became of it, and let the next writer in."""
         try:
-            end(lent, closes=not self.in_memory)
+            transactions.end(lent)
         finally:
             self._gate.leave(lent.ticket)
             if self._lent is lent:
@@ -384,7 +382,7 @@ class Database:
     def start_afresh(self) -> None:
         """In a forked child: start afresh, and never free a connection that was inherited after all."""
         self._spoilt = self._spoilt or (self._fork is None and not self.in_memory and not self._closed)
-        lent = [self._lent.connection] if self._lent is not None else []
+        lent = [] if self._lent is None else [transactions.forsake(self._lent)]
         kept = self._keeper.release() if self._keeper is not None else []
         for connection in [*self._readers.connections, *self._writers.values(), *lent, *kept]:
             if connection is not None:

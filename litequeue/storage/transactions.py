@@ -7,6 +7,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from sqlite3 import Connection
 from typing import TYPE_CHECKING, TypeVar
@@ -27,9 +28,32 @@ class Lent:
     """A transaction that is lent out, the lead at the gate that it keeps, and the thread that is in it."""
 
     ticket: Ticket
+    identity: tuple[int, int] | None  # of the file; None in memory
     thread: int = field(default_factory=threading.get_ident)
     connection: Connection | None = None
     ended: bool = False
+
+
+_entered: ContextVar[Lent | None] = ContextVar("litequeue_entered", default=None)
+
+
+@contextmanager
+def entering(lent: Lent) -> Iterator[None]:
+    """Within the block this thread is in the transaction."""
+    lent.thread = threading.get_ident()
+    token = _entered.set(lent)
+    try:
+        yield
+    finally:
+        if _entered.get() is lent:  # in another context when a generator that was struck is freed there
+            _entered.reset(token)
+
+
+def entered() -> Lent | None:
+    """The transaction that this thread is in, of whatever file, unless it is over."""
+    lent = _entered.get()
+    is_here = lent is not None and not lent.ended and lent.thread == threading.get_ident()
+    return lent if is_here else None
 
 
 def run_on_foreign(
@@ -58,15 +82,21 @@ def run_on_foreign(
             return run_plain(operation, connection)
 
 
-def end(lent: Lent, *, closes: bool) -> None:
-    """Roll back what was not committed, and close the connection if it is of no more use."""
+def end(lent: Lent) -> None:
+    """Roll back what was not committed, and close the connection, unless the file is in memory."""
     connection = lent.connection
     if connection is not None and not lent.ended:
         roll_back(connection)
         connection.row_factory, connection.text_factory = None, str
-        if closes:
+        if lent.identity is not None:
             connection.close()
     lent.ended = True  # only now: a signal may have this done again
+
+
+def forsake(lent: Lent) -> Connection | None:
+    """Take it for over, in a child which must not touch its connection."""
+    lent.ended = True
+    return lent.connection
 
 
 @contextmanager

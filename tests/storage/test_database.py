@@ -76,6 +76,22 @@ class TestTransaction(FileCase):
         writer.join(PATIENCE_SECONDS)
         self.assertEqual((seen, self.stored_ids(self.database)), ([[]], [1, 2]))
 
+    def test_another_queue_on_the_same_file_joins(self) -> None:
+        others = self.store()
+        for commit in (False, True):
+            with self.transaction(commit=commit):
+                self.enqueue(self.jobs)
+                self.assertEqual(self.enqueue(others), [2])
+                self.assertEqual(self.stored_ids(others.database), [1, 2])
+            self.assertEqual(self.stored_ids(others.database), [1, 2] if commit else [])
+        self.assertEqual(self.enqueue(others), [3])
+
+    def test_a_queue_on_another_file_does_not_join(self) -> None:
+        others = self.store(self.folder / "other.db")
+        with self.transaction(commit=False):
+            self.enqueue(others)
+        self.assertEqual(self.stored_ids(others.database), [1])
+
     def test_a_failing_write_leaves_the_rest_of_it(self) -> None:
         with self.transaction():
             self.enqueue(self.jobs)

@@ -61,6 +61,17 @@ class Together(TransactionCase):
             self.assertEqual(job.result(PATIENCE_SECONDS), "done")
             self.assertEqual(self.ledger, [1])
 
+    def test_what_the_task_enqueues_through_a_queue_of_its_own_joins(self) -> None:
+        its_own = self.make_queue(name="its own")
+
+        def work() -> int:
+            with this_job().transaction():
+                return its_own.enqueue("app:next").id
+
+        job = self.enqueue(work)
+        self.assertEqual(self.ended(job), (State.COMPLETED, []))
+        self.assertEqual([each.id for each in its_own.jobs()], [job.result(0)])
+
     def test_an_exception_after_the_block_rolls_back(self) -> None:
         def work() -> None:
             with this_job().transaction() as connection:
