@@ -48,14 +48,15 @@ class Workers:
             "threads": new.threads,
             "now": self.clock.now(),
             "boot": self.clock.boot(),
-            "until": self.clock.monotonic() + new.lease,
             "inode": side.inode if side else None,
         }
-
         held: list[int] = []
 
         def operation(connection: Connection) -> int:
-            id = int(connection.execute(SIGN_ON, values).lastrowid or 0)
+            until = (
+                self.clock.monotonic() + new.lease
+            )  # from now: to be let in may have taken longer than that
+            id = int(connection.execute(SIGN_ON, {**values, "until": until}).lastrowid or 0)
             if side is not None:
                 side.hold(id)  # before anybody can see the row, or it would look dead
                 held.append(id)
@@ -70,8 +71,12 @@ class Workers:
 
     def renew(self, worker: int, lease: int) -> bool:
         """Let the lease end later; False when the worker was taken for dead and reaped."""
-        until, now = self.clock.monotonic() + lease, self.clock.now()
-        return self.database.write(lambda c: c.execute(RENEW, (until, now, worker)).rowcount == 1)
+
+        def operation(connection: Connection) -> bool:
+            until, now = self.clock.monotonic() + lease, self.clock.now()
+            return connection.execute(RENEW, (until, now, worker)).rowcount == 1
+
+        return self.database.write(operation)
 
     def announce_stop(self, worker: int) -> None:
         """Note that the worker takes no more jobs."""

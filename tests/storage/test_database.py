@@ -27,6 +27,7 @@ from litequeue.storage.sidefile import SideFile
 from litequeue.storage.store import Store
 from litequeue.storage.transactions import begins_by_itself
 from litequeue.storage.workers import Workers
+from litequeue.testing import HandClock
 from tests.storage.engines import look_into
 from tests.storage.files import JOB, PRELUDE, FileCase
 from tests.support import PATIENCE_SECONDS, Program, together
@@ -667,6 +668,29 @@ class TestDurability(FileCase):
             store.enqueue([JOB, JOB])
             store.enqueue_flow([JOB])
             self.assertEqual([call.args[1:] for call in write.mock_calls], [(Durability.FULL,)] * 3)
+
+
+class TestLeases(FileCase):
+    def test_they_begin_when_the_worker_is_let_in(self) -> None:
+        """To wait for the write lock may take longer than a lease; who has waited for it is not dead."""
+        clock, database = HandClock(), self.open()
+        workers, write = Workers(database, clock), database.write
+
+        def write_late(operation: Callable[[Connection], object]) -> object:
+            clock.advance(40)
+            return write(operation)
+
+        def is_alive() -> bool:
+            (worker,) = Reports(database).workers()
+            return workers.is_alive(worker)
+
+        with mock.patch.object(database, "write", write_late):
+            worker = workers.sign_on(NewWorker("w", 1, lease=30_000_000))
+            self.assertTrue(is_alive())
+            clock.advance(30)
+            self.assertFalse(is_alive())
+            self.assertTrue(workers.renew(worker, 30_000_000))
+            self.assertTrue(is_alive())
 
 
 def begin(connection: Connection) -> None:
