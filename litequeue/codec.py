@@ -8,7 +8,7 @@ import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
-from .errors import EncodingError, InvalidOption
+from .errors import EncodingError, InvalidOption, PayloadTooLarge
 from .tags import ATOMS, Types, from_tag, is_carried, is_plain, may_hold_tags, named_types, to_tree
 
 NO_TYPES: Types = {}
@@ -162,6 +162,17 @@ def call_writer(
 def byte_size(data: str | bytes) -> int:
     """How many bytes an encoded value takes in the file."""
     return len(data) if isinstance(data, bytes) or data.isascii() else len(data.encode())
+
+
+def result_body(codec: Codec, value: object, types: Types, limit: int, what: str) -> str | bytes:
+    """What to store of a value that a task returned. Raises `EncodingError`, `PayloadTooLarge`."""
+    body = codec.encode(value, types)
+    if (size := byte_size(body)) > limit:
+        raise PayloadTooLarge(
+            f"{what} takes {size:,} bytes, over the limit of {limit:,}; "
+            "store the data in a file and return its path"
+        )
+    return body
 
 
 def reader(codec: Codec, stored_name: str) -> Codec:

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterator, MutableMapping
+from collections.abc import Callable, Coroutine, Iterator, MutableMapping
 from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from datetime import datetime
 from sqlite3 import Connection
-from typing import Any
+from typing import Any, Literal, ParamSpec, TypeVar, overload
 
 from .clock import SECOND, Clock, to_datetime
 from .errors import InvalidOption, LiteQueueError
 from .job import Claimed, Note
 from .options import meta_text
+from .steps import Steps, Work
 
+P = ParamSpec("P")
+R = TypeVar("R")
 _LINE_LIMIT = 10_000
 _current: ContextVar[RunningJob | None] = ContextVar("litequeue_current_job", default=None)
 
@@ -109,6 +112,7 @@ class RunningJob:
         mailbox: Mailbox,
         timeout: int | None,
         transaction: Callable[[], AbstractContextManager[Connection]],
+        steps: Callable[[], Steps],
     ) -> None:
         self.id = claimed.lease.job
         self.task = claimed.task
@@ -120,6 +124,8 @@ class RunningJob:
         self._clock = clock
         self._mailbox = mailbox
         self._transaction = transaction
+        self._make_steps = steps
+        self._steps: Steps | None = None
         self._cancelled = False
         self._thread = 0
         self._deadline = None if timeout is None else clock.monotonic() + timeout
@@ -167,6 +173,47 @@ class RunningJob:
                 "current_job().transaction() belongs to the thread that runs the task; call it there"
             )
         return self._transaction()
+
+    @overload
+    def step(
+        self, name: str, function: Callable[..., R], /, *args: Any, transaction: Literal[True], **kwargs: Any
+    ) -> R: ...
+    @overload
+    def step(self, name: str, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R: ...
+    def step(self, name: str, function: Any, /, *args: Any, transaction: Any = False, **kwargs: Any) -> Any:
+        """What `function(*args, **kwargs)` returns; done once over all attempts of this job.
+
+        With `transaction=True` the function gets a connection to the queue's file as its first argument, and
+        what it writes commits together with its result, or not at all. Raises `EncodingError` when the result
+        can not be stored, `LeaseLost` when another attempt owns the job by now.
+        """
+        steps = self._own_steps()
+        if steps.is_async and threading.get_ident() == self._thread:
+            raise LiteQueueError(
+                "current_job().step() would hold up the event loop; write `await current_job().astep(…)`"
+            )
+        return steps.run(Work(name, function, args, kwargs, transaction))
+
+    @overload
+    async def astep(
+        self, name: str, function: Callable[..., R], /, *args: Any, transaction: Literal[True], **kwargs: Any
+    ) -> R: ...
+    @overload
+    async def astep(
+        self, name: str, function: Callable[P, Coroutine[Any, Any, R]], /, *args: P.args, **kwargs: P.kwargs
+    ) -> R: ...
+    @overload
+    async def astep(self, name: str, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R: ...
+    async def astep(
+        self, name: str, function: Any, /, *args: Any, transaction: Any = False, **kwargs: Any
+    ) -> Any:
+        """`step` for an `async def` task; a plain function runs on a thread, beside the event loop."""
+        return await self._own_steps().arun(Work(name, function, args, kwargs, transaction))
+
+    def _own_steps(self) -> Steps:
+        if self._steps is None:
+            self._steps = self._make_steps()
+        return self._steps
 
     def ask_to_stop(self) -> None:
         """Let `cancelled` be true from now on; the worker calls this."""

@@ -12,10 +12,11 @@ from .clock import SECOND, Clock, duration, pause, to_datetime
 from .codec import Codec, reader
 from .errors import JobCancelled, JobFailed
 from .explain import explain
-from .job import FINAL, FailedAttempt, LogLine, Snapshot, State
+from .job import FINAL, FailedAttempt, LogLine, Snapshot, State, StoredStep
 from .storage.database import Database
 from .storage.reports import Reports
 from .storage.schedules import Schedules
+from .storage.steps import Steps
 from .storage.store import Store
 from .storage.workers import Workers
 from .tags import Types
@@ -38,6 +39,7 @@ class Desk:
         self.reports = Reports(database)
         self.workers = Workers(database, clock)
         self.schedules = Schedules(database, clock)
+        self.steps = Steps(database, clock)
 
     def decode(self, body: str | bytes, codec: str, task: str) -> Any:
         """The value behind a stored text, with the types that the task names."""
@@ -174,6 +176,11 @@ class Job(Generic[R]):
         return self._desk.reports.log(self.id)
 
     @property
+    def steps(self) -> list[Step]:
+        """Its finished steps, in the order in which they ended."""
+        return [Step(self._desk, self.task, stored) for stored in self._desk.reports.steps(self.id)]
+
+    @property
     def clock(self) -> Clock:
         """The clock of its queue."""
         return self._desk.clock
@@ -260,9 +267,12 @@ class Job(Generic[R]):
         if connection is None:
             self.refresh()
 
-    def retry(self) -> None:
-        """Run a failed or cancelled job again, failures back to 0. Raises `NotAllowed` for others."""
-        self._desk.store.retry(self.id)
+    def retry(self, *, fresh: bool = False) -> None:
+        """Run a failed or cancelled job again, failures back to 0. Raises `NotAllowed` for others.
+
+        Its finished steps are not run again, unless it is to start afresh.
+        """
+        self._desk.store.retry(self.id, fresh=fresh)
         self.refresh()
 
     def delete(self) -> None:
@@ -300,6 +310,28 @@ class Job(Generic[R]):
         if not last:
             return JobFailed(self.id, reason, "", self.snapshot.message or "", "")
         return JobFailed(self.id, reason, last[0].type, last[0].message, last[0].traceback)
+
+
+class Step:
+    """A finished step of a job: when and in which attempt it ended, and what it returned."""
+
+    def __init__(self, desk: Desk, task: str, stored: StoredStep) -> None:
+        self._desk = desk
+        self._task = task
+        self._stored = stored
+        self.name = stored.name
+        self.attempt = stored.attempt
+        self.at = stored.at
+
+    @property
+    def result(self) -> Any:
+        """What it returned. Raises `EncodingError` when that can not be read here."""
+        if self._stored.body is None or self._stored.codec is None:
+            return None
+        return self._desk.decode(self._stored.body, self._stored.codec, self._task)
+
+    def __repr__(self) -> str:
+        return f"<Step {self.name!r} of attempt {self.attempt}>"
 
 
 class JobGroup(Sequence[Job[R]]):

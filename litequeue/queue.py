@@ -223,9 +223,11 @@ class Queue(Declarations):
         """Cancel the jobs of this queue that match and are not final; how many."""
         return self.desk.store.cancel_all(job_filter(self.name, state, task, tag))
 
-    def retry(self, *, state: str = "failed", task: Named | None = None, tag: str | None = None) -> int:
+    def retry(
+        self, *, state: str = "failed", task: Named | None = None, tag: str | None = None, fresh: bool = False
+    ) -> int:
         """Run the failed (or cancelled) jobs of this queue that match again; how many."""
-        return self.desk.store.retry_all(job_filter(self.name, state, task, tag))
+        return self.desk.store.retry_all(job_filter(self.name, state, task, tag), fresh=fresh)
 
     def delete(self, *, state: str | None = None, task: Named | None = None, tag: str | None = None) -> int:
         """Delete the jobs of this queue that match and are not running; how many."""

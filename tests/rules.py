@@ -40,6 +40,7 @@ FLOORS = (
         "handle",
         "tasks",
         "schedules",
+        "steps",
         "resolve",
         "explain",
         "queue",
@@ -60,6 +61,9 @@ NAME_CONNECTIONS = {
     "context",
     "handle",
     "queue",
+    "steps",
+    "worker.inmate",
+    "worker.keeper",
     "worker.outcome",
     "worker.transaction",
 }

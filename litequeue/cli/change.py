@@ -75,7 +75,8 @@ def add(commands: Any) -> None:
     cancel.add_argument(
         "--tree", action="store_true", help="with the jobs below those that are named, whatever they wait for"
     )
-    add_verb(commands, RETRY, "run failed or cancelled jobs again (without --state: failed ones)")
+    retry = add_verb(commands, RETRY, "run failed or cancelled jobs again (without --state: failed ones)")
+    retry.add_argument("--fresh", action="store_true", help="forget the steps that they have finished")
     add_verb(commands, DELETE, "delete jobs that do not run, with all that is stored about them")
     for name, run, summary in (
         ("pause", run_pause, "let no worker claim from these queues; what runs goes on"),
@@ -123,8 +124,7 @@ def run_verb(verb: Verb, args: argparse.Namespace, terminal: Terminal) -> int:
             f"{verb.name} which jobs? Give ids, or filters such as --state and --queue, or --all"
         )
     ids = job_ids(args.rest)
-    if getattr(args, "tree", False):
-        verb = replace(verb, one=lambda desk, id: desk.store.cancel_tree(id))
+    verb = as_asked(verb, args)
     with changing(args.file, terminal.clock) as desk:
         if ids:
             changed = change_each(verb, desk, ids, terminal)
@@ -137,6 +137,19 @@ def run_verb(verb: Verb, args: argparse.Namespace, terminal: Terminal) -> int:
     else:
         terminal.say(f"{number(changed, 'job')} {verb.done}" if changed else "no job was changed")
     return code
+
+
+def as_asked(verb: Verb, args: argparse.Namespace) -> Verb:
+    """The verb with what its own options say."""
+    if getattr(args, "tree", False):
+        return replace(verb, one=lambda desk, id: desk.store.cancel_tree(id))
+    if getattr(args, "fresh", False):
+        return replace(
+            verb,
+            one=lambda desk, id: desk.store.retry(id, fresh=True),
+            many=lambda desk, chosen, told: desk.store.retry_all(chosen, told, fresh=True),
+        )
+    return verb
 
 
 def change_each(verb: Verb, desk: Desk, ids: list[int], terminal: Terminal) -> int:

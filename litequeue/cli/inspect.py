@@ -9,7 +9,7 @@ from typing import Any
 from ..errors import InvalidOption
 from ..explain import explain
 from ..handle import Desk
-from ..job import FailedAttempt, LogLine, Snapshot
+from ..job import FailedAttempt, LogLine, Snapshot, StoredStep
 from .arguments import (
     DONE,
     NO,
@@ -175,6 +175,16 @@ def whole_json(desk: Desk, job: Snapshot) -> dict[str, object]:
     log = [
         {"attempt": line.attempt, "at": iso(line.at), "text": line.text} for line in desk.reports.log(job.id)
     ]
+    steps = [
+        {
+            "name": step.name,
+            "attempt": step.attempt,
+            "at": iso(step.at),
+            "result_codec": step.codec,
+            "result": encoded(step.body, step.codec)[1],
+        }
+        for step in desk.reports.steps(job.id)
+    ]
     return {
         **as_json(job),
         "codec": codec,
@@ -185,6 +195,7 @@ def whole_json(desk: Desk, job: Snapshot) -> dict[str, object]:
         "parents": desk.reports.parents(job.id),
         "children": desk.reports.children(job.id),
         "failed_attempts": failed,
+        "steps": steps,
         "log": log,
     }
 
@@ -199,6 +210,9 @@ def whole_text(terminal: Terminal, desk: Desk, job: Snapshot) -> Iterator[str]:
         yield f"  {terminal.paint(f'{name:<9}', 'dim')} {clean(value)}"
     for failed in desk.reports.failures(job.id):
         yield from failed_text(terminal, failed)
+    steps = desk.reports.steps(job.id)
+    if steps:
+        yield from ("", terminal.paint("steps", "bold"), *map(step_text, steps))
     lines = desk.reports.log(job.id)
     if lines:
         yield from ("", terminal.paint("log", "bold"), *map(log_text, lines))
@@ -254,6 +268,13 @@ def failed_text(terminal: Terminal, failed: FailedAttempt) -> Iterator[str]:
     yield f"{heading}: {clean(what)}"
     if failed.traceback:
         yield from (f"  {line}" for line in clean_lines(failed.traceback))
+
+
+def step_text(step: StoredStep) -> str:
+    """One finished step, and as much of what it returned as fits."""
+    text = encoded(step.body, step.codec)[0]
+    result = cut_middle(clean(text[:_LONGEST]), _CALL)
+    return f"  {stamp(step.at)}  attempt {step.attempt}  {clean(step.name)}: {result}"
 
 
 def log_text(line: LogLine) -> str:

@@ -129,6 +129,13 @@ INVARIANTS = (
              (SELECT 1 FROM litequeue_job WHERE id = line.job AND attempt >= line.attempt)""",
     ),
     Invariant(
+        "steps",
+        "a step belongs to an attempt that was made, and has a result only with its codec",
+        """SELECT job || ' step ' || name FROM litequeue_step AS step
+           WHERE (codec IS NULL) <> (result IS NULL) OR NOT EXISTS
+             (SELECT 1 FROM litequeue_job WHERE id = step.job AND attempt >= step.attempt)""",
+    ),
+    Invariant(
         "blobs",
         "a large body belongs to a job",
         """SELECT job || ' ' || kind FROM litequeue_blob AS body

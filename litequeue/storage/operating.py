@@ -19,6 +19,7 @@ SET state = 'ready', reason = NULL, message = NULL, failures = 0, crashes = 0, r
     progress = NULL, progress_text = NULL
 WHERE id = :id AND state IN ('failed', 'cancelled')
 """
+FORGET_STEPS = "DELETE FROM litequeue_step WHERE job = :id"
 FORGET_RESULT = "DELETE FROM litequeue_blob WHERE job = :id AND kind = 'result'"
 # A result that another job waits for is kept, as is one that it might be tried again with.
 _IS_NEEDED = """
@@ -66,14 +67,19 @@ def cancel_tree(connection: Connection, id: int, now: int, message: str | None) 
     return sum(cancel(connection, each, now, message) for each in [*reversed(below), id])
 
 
-def retry(connection: Connection, id: int, now: int) -> bool:
-    """Make a final job ready again, with those that were cancelled because of it."""
+def retry(connection: Connection, id: int, now: int, *, fresh: bool) -> bool:
+    """Make a final job ready again, with those that were cancelled because of it.
+
+    `fresh` forgets the steps that it has finished.
+    """
     try:
         if not connection.execute(RETRY, {"id": id, "now": now}).rowcount:
             return False
     except IntegrityError:
         return False  # its unique key is another job's by now
     connection.execute(FORGET_RESULT, {"id": id})
+    if fresh:
+        connection.execute(FORGET_STEPS, {"id": id})
     flow.revive_children(connection, id)
     return True
 

@@ -8,7 +8,17 @@ from sqlite3 import Connection
 from typing import Any
 
 from ..errors import JobNotFound
-from ..job import FailedAttempt, Filter, LogLine, Rule, Snapshot, State, StoredResult, WorkerInfo
+from ..job import (
+    FailedAttempt,
+    Filter,
+    LogLine,
+    Rule,
+    Snapshot,
+    State,
+    StoredResult,
+    StoredStep,
+    WorkerInfo,
+)
 from . import flow, limits
 from .database import Database
 from .transactions import snapshot
@@ -60,6 +70,7 @@ FAILURES = """
 SELECT attempt, failed_at, reason, type, message, traceback FROM litequeue_failure
 WHERE job = ? ORDER BY attempt
 """
+STEPS = "SELECT name, attempt, at, result, codec FROM litequeue_step WHERE job = ? ORDER BY number"
 LOG = "SELECT attempt, at, text FROM litequeue_log WHERE job = ? ORDER BY number"
 COUNTS = {
     State.SCHEDULED: "SELECT count(*) FROM litequeue_job WHERE state = 'scheduled' AND queue = :queue",
@@ -173,6 +184,10 @@ class Reports:
     def room(self, key: str, now: int) -> limits.Room:
         """What the limit of this key has room for now."""
         return self.database.read(lambda c: limits.room(c, key, now))
+
+    def steps(self, id: int) -> list[StoredStep]:
+        """The finished steps of a job, in the order in which they ended."""
+        return [StoredStep(*row) for row in self.database.read(lambda c: c.execute(STEPS, (id,)).fetchall())]
 
     def log(self, id: int) -> list[LogLine]:
         """What the job's attempts logged, oldest first."""

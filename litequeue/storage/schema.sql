@@ -143,6 +143,7 @@ CREATE TABLE litequeue_step (
   codec   TEXT,                         -- NULL: it returned None
   PRIMARY KEY (job, name)
 ) STRICT, WITHOUT ROWID;
+CREATE UNIQUE INDEX litequeue_step_number ON litequeue_step (job, number);
 
 -- Limits by the key that jobs name. Durations in microseconds; NULL: not limited so.
 CREATE TABLE litequeue_limit (

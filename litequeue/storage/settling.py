@@ -10,6 +10,7 @@ import json
 from collections.abc import Sequence
 from sqlite3 import Connection, IntegrityError
 
+from ..clock import SECOND
 from ..job import Cancelled, Complete, Crash, Fail, Failure, Lease, Note, Release, Settlement, Snoozed, Start
 
 INLINE_LIMIT = 4096
@@ -94,6 +95,12 @@ INSERT INTO litequeue_log (job, number, attempt, at, text)
 SELECT :job, coalesce((SELECT max(number) FROM litequeue_log WHERE job = :job), 0) + 1, :attempt, :at, :text
 """
 ADD_RESULT = "INSERT OR REPLACE INTO litequeue_blob (job, kind, body) VALUES (?, 'result', ?)"
+# A task's transaction shuts out its own worker's heartbeat; give that the time to renew what it could not.
+KEEP_ALIVE = """
+UPDATE litequeue_worker SET lease_until = max(lease_until, :until)
+WHERE id = (SELECT worker FROM litequeue_job WHERE id = :id AND attempt = :attempt AND state = 'running')
+"""
+TIME_TO_RENEW = 5 * SECOND
 STATE_OF = "SELECT state FROM litequeue_job WHERE id = ?"
 
 
@@ -162,6 +169,11 @@ def complete_at_once(connection: Connection, settlement: Complete, now: int) -> 
         return False
     row = connection.execute(STATE_OF, (settlement.lease.job,)).fetchone()
     return bool(row[0] == "completed")
+
+
+def keep_alive(connection: Connection, lease: Lease, until: int) -> None:
+    """Let the lease of the worker that holds this job end no earlier than `until`."""
+    connection.execute(KEEP_ALIVE, {"id": lease.job, "attempt": lease.attempt, "until": until})
 
 
 def start(connection: Connection, begun: Start, now: int) -> bool:

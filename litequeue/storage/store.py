@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from sqlite3 import Connection
 from typing import TypeVar
 
-from ..clock import SECOND, Clock
+from ..clock import Clock
 from ..errors import JobNotFound, LeaseLost, NotAllowed
 from ..job import (
     Claim,
@@ -33,12 +33,6 @@ from .translate import translated
 
 QUEUE_OF = "SELECT queue FROM litequeue_job WHERE id = ?"
 STATE_OF = "SELECT state FROM litequeue_job WHERE id = ?"
-# A task's transaction shuts out its own worker's heartbeat; give that the time to renew what it could not.
-KEEP_ALIVE = """
-UPDATE litequeue_worker SET lease_until = max(lease_until, :until)
-WHERE id = (SELECT worker FROM litequeue_job WHERE id = :id AND attempt = :attempt AND state = 'running')
-"""
-_TIME_TO_RENEW = 5 * SECOND
 T = TypeVar("T")
 Told = Callable[[int], None]
 
@@ -146,13 +140,12 @@ class Store:
 
     def settle_in(self, connection: Connection, settlement: Complete, note: Note | None = None) -> bool:
         """Complete inside the task's own transaction; False when that must be rolled back."""
-        now, until = self.clock.now(), self.clock.monotonic() + _TIME_TO_RENEW
+        now, until = self.clock.now(), self.clock.monotonic() + settling.TIME_TO_RENEW
 
         def operation(connection: Connection) -> bool:
             if note is not None:
                 settling.note(connection, note, now)
-            lease = settlement.lease
-            connection.execute(KEEP_ALIVE, {"id": lease.job, "attempt": lease.attempt, "until": until})
+            settling.keep_alive(connection, settlement.lease, until)
             return settling.complete_at_once(connection, settlement, now)
 
         with translated(self.database.path):
@@ -212,9 +205,13 @@ class Store:
             job, lambda c: operating.cancel_tree(c, job, now, message), connection=connection
         )[1]
 
-    def retry(self, job: int) -> None:
-        """Make a failed or cancelled job ready again, failures back to 0; with its cancelled children."""
-        state, changed = self._change_one(job, lambda c: operating.retry(c, job, self.clock.now()))
+    def retry(self, job: int, *, fresh: bool = False) -> None:
+        """Make a failed or cancelled job ready again, failures back to 0; with its cancelled children.
+
+        With `fresh` its finished steps are run again, too.
+        """
+        now = self.clock.now()
+        state, changed = self._change_one(job, lambda c: operating.retry(c, job, now, fresh=fresh))
         if not changed:
             raise NotAllowed(
                 f"job {job} is {state}; only failed and cancelled jobs can be tried again, and only while no "
@@ -235,10 +232,10 @@ class Store:
         now = self.clock.now()
         return self._change_all(chosen, lambda c, id: operating.cancel(c, id, now, None), told)
 
-    def retry_all(self, chosen: Filter, told: Told = nobody) -> int:
+    def retry_all(self, chosen: Filter, told: Told = nobody, *, fresh: bool = False) -> int:
         """Retry every failed or cancelled job that matches; how many."""
         now = self.clock.now()
-        changed = self._change_all(chosen, lambda c, id: operating.retry(c, id, now), told)
+        changed = self._change_all(chosen, lambda c, id: operating.retry(c, id, now, fresh=fresh), told)
         self.hint([chosen.queue] if chosen.queue else [])
         return changed
 

@@ -14,6 +14,7 @@ from ..resolve import Resolver
 from . import logs
 from .execution import Execution
 from .firing import declare, fire
+from .keeper import Keeper
 from .knowledge import Knowledge
 from .limits import Limits
 from .loop import identity
@@ -39,7 +40,7 @@ class _Drain:
         self._workers = queue.desk.workers
         self._knowledge = Knowledge(Resolver(queue.runnable, queue))
         limits = Limits(queue.clock, lambda *_: True)
-        self._execution = Execution(queue.clock, limits, queue.max_payload)
+        self._execution = Execution(queue.clock, limits, queue.max_payload, Keeper(queue.desk))
         self._worker = 0
         self._transaction: TaskTransaction | NoTransaction | None = None
 

@@ -8,20 +8,33 @@ import random
 import sys
 import traceback
 from contextvars import copy_context
+from functools import partial
 from types import TracebackType
 from typing import Any
 
 from ..clock import SECOND, Clock
-from ..codec import Codec, byte_size, reader
+from ..codec import Codec, reader, result_body
 from ..context import Mailbox, RunningJob, no_transaction
 from ..directives import Cancel, Reject, RetryLater, Snooze, TaskTimeout
-from ..errors import BadArguments, EncodingError, InvalidOption, PayloadTooLarge
-from ..job import Cancelled, Claimed, Complete, Fail, Failure, Received, Settlement, Snoozed
+from ..errors import BadArguments, EncodingError, InvalidOption
+from ..job import (
+    Cancelled,
+    Claimed,
+    Complete,
+    Fail,
+    Failure,
+    Lease,
+    Received,
+    Release,
+    Settlement,
+    Snoozed,
+)
 from ..options import UNSET, stored_options
 from ..retry import NO_RETRY, Retry, next_delay
+from ..steps import Steps
 from ..tasks import Task
 from .limits import Limits
-from .outcome import Assignment, LentTransaction, Outcome, Policy
+from .outcome import Assignment, Interrupted, Lender, LentTransaction, Outcome, Policy
 
 TRACEBACK_LIMIT = 64_000
 MESSAGE_LIMIT = 2_000
@@ -31,11 +44,17 @@ class Execution:
     """Runs attempts and says what came of each; time, chance and limits are given to it."""
 
     def __init__(
-        self, clock: Clock, limits: Limits, max_payload: int, rng: random.Random | None = None
+        self,
+        clock: Clock,
+        limits: Limits,
+        max_payload: int,
+        keeper: Lender,
+        rng: random.Random | None = None,
     ) -> None:
         self._clock = clock
         self._limits = limits
         self._max_payload = max_payload
+        self._keeper = keeper
         self._rng = rng or random.Random()
         self._process = os.getpid()
         self._policies: dict[Task[..., Any], Policy] = {}  # of tasks whose jobs say nothing of their own
@@ -52,11 +71,18 @@ class Execution:
             if claimed.received is not None:
                 args = [received_by(claimed.received, task), *args]
             task.check(args, kwargs)
-            running = RunningJob(claimed, self._clock, mailbox, policy.timeout, transaction or no_transaction)
+            steps = partial(self._steps_of, claimed.lease, task)
+            running = RunningJob(
+                claimed, self._clock, mailbox, policy.timeout, transaction or no_transaction, steps
+            )
         except (EncodingError, BadArguments, InvalidOption, ValueError, TypeError) as error:
             # Another try would read the same row: it fails now, and once.
             return Fail(claimed.lease, failure_of(error, "error"))
         return Assignment(claimed, task, policy, args, kwargs, running, mailbox, transaction)
+
+    def _steps_of(self, lease: Lease, task: Task[..., Any]) -> Steps:
+        codec, types = codec_of(task), task.types
+        return Steps(lease, self._keeper, codec, types, self._max_payload, is_async=task.is_async)
 
     def _policy_of(self, claimed: Claimed, task: Task[..., Any]) -> Policy:
         if claimed.options or claimed.ack or claimed.max_crashes:
@@ -90,6 +116,7 @@ class Execution:
             settlement = self.failed(assignment, error)
         finally:
             _end_forked_child(self._process)
+            self._keeper.leave(assignment.lease)
             if assignment.transaction is not None:
                 assignment.transaction.leave()
         return Outcome(assignment, settlement, self._clock.monotonic() - began)
@@ -111,6 +138,7 @@ class Execution:
             settlement = self.failed(assignment, TaskTimeout() if timed_out else error)
         finally:
             _end_forked_child(self._process)
+            self._keeper.leave(assignment.lease)  # a step of it may still run on a thread
         return Outcome(assignment, settlement, self._clock.monotonic() - began)
 
     # --- after -------------------------------------------------------------------------------------
@@ -122,12 +150,7 @@ class Execution:
             return Complete(lease)
         codec = codec_of(assignment.task)
         try:
-            body = codec.encode(value, assignment.task.types)
-            if (size := byte_size(body)) > self._max_payload:
-                raise PayloadTooLarge(
-                    f"the result takes {size:,} bytes, over the limit of {self._max_payload:,}; "
-                    "store the data in a file and return its path"
-                )
+            body = result_body(codec, value, assignment.task.types, self._max_payload, "the result")
         except EncodingError as error:
             # The task has had its effects; running it again would only have them twice.
             return Fail(lease, failure_of(error, "error"))
@@ -148,6 +171,8 @@ class Execution:
                 return Snoozed(lease, now + error.delay)
             case Cancel():
                 return Cancelled(lease, error.reason)
+            case Interrupted():
+                return Release(lease)
             case Reject():
                 return Fail(lease, failure_of(error, "rejected"))
             case asyncio.CancelledError() if assignment.running.cancelled:

@@ -15,6 +15,7 @@ from ..tasks import Task
 from . import logs
 from .coroutines import Coroutines
 from .execution import Execution
+from .keeper import Keeper
 from .limits import Limits
 from .outcome import Assignment, Outcome
 from .sandbox import Sandboxes
@@ -42,10 +43,11 @@ class Hands:
         self._ring = ring
         self._report_stuck = on_stuck
         self._limits = Limits(desk.clock, self._on_stuck)
-        self._execution = Execution(desk.clock, self._limits, max_payload)
+        self._keeper = Keeper(desk)
+        self._execution = Execution(desk.clock, self._limits, max_payload, self._keeper)
         self._slots = Slots(options.threads, desk.clock, self._work)
         self._coroutines = Coroutines(self._work_async)
-        self._sandboxes = Sandboxes(desk.clock, self._execution, max_payload)
+        self._sandboxes = Sandboxes(desk.clock, self._execution, self._keeper, max_payload)
         self._outcomes: deque[Outcome] = deque()
         self._on_threads: dict[int, Assignment] = {}
         self._marked: set[Lease] = set()
@@ -145,8 +147,7 @@ class Hands:
     def abort_transactions(self) -> None:
         """Roll back what running tasks have open, for every writer of this process waits behind it."""
         for assignment in list(self.running.values()):
-            if isinstance(assignment.transaction, TaskTransaction):
-                assignment.transaction.abort()
+            self._abort(assignment)
 
     def close(self) -> int:
         """Let go of everything, and end what can be ended; how many jobs were still running."""
@@ -233,6 +234,11 @@ class Hands:
         # settlement will tell which.
         return outcome._replace(note=note, settled=settled)
 
+    def _abort(self, assignment: Assignment) -> None:
+        self._keeper.abort(assignment.lease)
+        if isinstance(assignment.transaction, TaskTransaction):
+            assignment.transaction.abort()
+
     def _on_stuck(self, assignment: Assignment, thread: int, stack: str) -> bool:
         """An attempt ignores its time limit: its job fails, its slot gets another thread.
 
@@ -252,8 +258,7 @@ class Hands:
         if not assignment.is_coroutine:
             self._slots.replace(thread)
         self._deliver(Outcome(assignment, self._execution.stuck(assignment, stack)))
-        if isinstance(assignment.transaction, TaskTransaction):
-            assignment.transaction.abort()
+        self._abort(assignment)
         if current is not None or self._slots.stuck >= max(2, self._options.threads):
             self._report_stuck()
         return True

@@ -8,14 +8,17 @@ import json
 import os
 import sys
 import threading
+from collections.abc import Callable
 from functools import cache, reduce
 from multiprocessing.connection import Connection as Pipe
 from queue import SimpleQueue
+from sqlite3 import Connection
 from typing import Any
 
 from ..clock import SystemClock
 from ..context import Mailbox, RunningJob
-from ..job import Claimed, Fail, Settlement
+from ..errors import DatabaseError, LeaseLost, LiteQueueError
+from ..job import Claimed, Fail, Lease, Settlement, StoredResult
 from ..options import NO_OPTIONS
 from ..queue import Queue
 from ..storage.database import MEMORY
@@ -61,6 +64,45 @@ class Courier(Mailbox):
         self._line.send(line=[at, text])
 
 
+class Messenger:
+    """Lets the worker at the other end keep the steps of the job, for there is no file here."""
+
+    is_joined = False
+
+    def __init__(self, line: Line) -> None:
+        self._line = line
+        self._lock = threading.Lock()
+        self.answers: SimpleQueue[dict[str, Any]] = SimpleQueue()
+
+    def find(self, lease: Lease, name: str) -> StoredResult | None:
+        """What the step returned in this attempt or an earlier one."""
+        found: StoredResult | None = self._ask(find=name)
+        return found
+
+    def keep(self, lease: Lease, name: str, result: StoredResult) -> None:
+        """Store what it returned, for good. Raises `LeaseLost`."""
+        self._ask(keep=name, result=result)
+
+    def keep_with(self, lease: Lease, name: str, work: Callable[[Connection], StoredResult]) -> None:
+        """Refuse, with the reason."""
+        raise LiteQueueError(
+            f"the step {name!r} can not have a transaction in an isolated task, which runs in a process of "
+            "its own; take isolate=True away, or make its writes harmless when they are done twice"
+        )
+
+    def leave(self, lease: Lease) -> None:
+        """There is nothing to leave."""
+
+    def _ask(self, **question: object) -> Any:
+        with self._lock:
+            self._line.send(**question)
+            answer = self.answers.get()
+        if "refused" in answer:
+            kind = LeaseLost if answer["is_lost"] else DatabaseError
+            raise kind(answer["refused"])
+        return answer["answer"]
+
+
 class Inmate:
     """Receives jobs, runs them, and ends with the worker that sent them."""
 
@@ -70,7 +112,8 @@ class Inmate:
         self._running: RunningJob | None = None
         clock = SystemClock()
         limits = Limits(clock, lambda *_: True)  # the worker watches the time, and kills
-        self._execution = Execution(clock, limits, max_payload)
+        self._messenger = Messenger(line)
+        self._execution = Execution(clock, limits, max_payload, self._messenger)
         self._clock = clock
 
     def serve(self) -> None:
@@ -90,6 +133,8 @@ class Inmate:
                     self._running.ask_to_stop()
                 elif "claimed" in message:
                     self._jobs.put(message)
+                elif "answer" in message or "refused" in message:
+                    self._messenger.answers.put(message)
         except (EOFError, OSError):
             os._exit(0)  # nobody is left to hear the outcome
 

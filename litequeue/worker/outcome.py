@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, Protocol
 from ..context import Mailbox, RunningJob
 from ..job import Claimed, Lease, Note, Settlement
 from ..retry import Retry, RetryFunction
+from ..steps import StepKeeper
 from ..tasks import Task
 
 
@@ -26,6 +27,17 @@ class LentTransaction(Protocol):
 
     def leave(self) -> None:
         """The task has returned: its thread no longer writes through it."""
+
+
+class Lender(StepKeeper, Protocol):
+    """What keeps the steps of attempts, and wants to know when one of them has ended."""
+
+    def leave(self, lease: Lease) -> None:
+        """The attempt has ended: nothing of it stays open."""
+
+
+class Interrupted(BaseException):
+    """The worker stops, and took a step's transaction from under its task; that costs no try."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,10 +17,11 @@ from typing import Any
 
 from ..clock import SECOND, Clock
 from ..directives import TaskTimeout
-from ..errors import EncodingError
-from ..job import Cancelled, Crash, Fail, Failure, Settlement
+from ..errors import EncodingError, LeaseLost, LiteQueueError
+from ..job import Cancelled, Crash, Fail, Failure, Lease, Settlement, StoredResult
 from ..log import log
 from ..names import INTERACTIVE, module_name
+from ..steps import StepKeeper
 from . import wire
 from .execution import Execution, failure_of
 from .outcome import Assignment, Outcome
@@ -33,9 +34,10 @@ _TIME_TO_STOP = 2 * SECOND
 class Sandboxes:
     """Child processes that run one job at a time; a healthy one is used again."""
 
-    def __init__(self, clock: Clock, execution: Execution, max_payload: int) -> None:
+    def __init__(self, clock: Clock, execution: Execution, keeper: StepKeeper, max_payload: int) -> None:
         self._clock = clock
         self._execution = execution
+        self._keeper = keeper
         self._max_payload = max_payload
         self._folder = os.getcwd()  # a task on a thread may move this process
         self._idle: list[Child] = []
@@ -127,7 +129,10 @@ class Sandboxes:
                         raise EncodingError(f"a sandbox speaks of {settlement.lease}, which is not its job")
                     self._note_changes(child, assignment, message["changed"])
                     return settlement
-                _put(assignment, message)
+                if "find" in message or "keep" in message:
+                    child.send(self._answer(assignment.lease, message))
+                else:
+                    _put(assignment, message)
             elif not child.is_alive() and not child.pipe.poll():
                 raise EOFError  # what it started may keep the pipe open
 
@@ -141,6 +146,19 @@ class Sandboxes:
                 assignment.claimed.task,
                 ", ".join(changes),
             )
+
+    def _answer(self, lease: Lease, message: dict[str, Any]) -> dict[str, object]:
+        """Do what the child can not, which has no file: find or keep a step of its job."""
+        found: StoredResult | None = None
+        try:
+            match message:
+                case {"find": str() as name}:
+                    found = self._keeper.find(lease, name)
+                case {"keep": str() as name, "result": StoredResult() as result}:
+                    self._keeper.keep(lease, name, result)
+        except LiteQueueError as error:
+            return {"refused": str(error), "is_lost": isinstance(error, LeaseLost)}
+        return {"answer": found}
 
 
 class Child:

@@ -6,7 +6,7 @@ from typing import Any
 
 from ..codec import JSON
 from ..errors import EncodingError
-from ..job import Cancelled, Claimed, Complete, Fail, Failure, Lease, Received, Snoozed
+from ..job import Cancelled, Claimed, Complete, Fail, Failure, Lease, Received, Snoozed, StoredResult
 
 _RECORDS: dict[str, Any] = {
     "Lease": Lease,
@@ -17,6 +17,7 @@ _RECORDS: dict[str, Any] = {
     "Fail": Fail,
     "Snoozed": Snoozed,
     "Cancelled": Cancelled,
+    "StoredResult": StoredResult,
 }
 
 

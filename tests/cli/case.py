@@ -19,6 +19,7 @@ from litequeue.job import Claimed, Complete, Fail, Failure, NewJobs, NewWorker, 
 from litequeue.storage.database import Database
 from litequeue.storage.gate import Durability
 from litequeue.storage.reports import Reports
+from litequeue.storage.steps import Steps
 from litequeue.storage.store import Store
 from litequeue.storage.workers import Workers
 
@@ -112,6 +113,7 @@ class CommandCase(unittest.TestCase):
         self.store = Store(self.database, self.clock)
         self.reports = Reports(self.database)
         self.workers = Workers(self.database, self.clock)
+        self.steps = Steps(self.database, self.clock)
 
     def enqueue(self, task: str = "app:fetch", queue: str = "default", **rest: Any) -> int:
         """Store one job as it would be stored by a program."""

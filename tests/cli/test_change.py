@@ -1,6 +1,6 @@
 """`cancel`, `retry`, `delete`, `pause`, `resume` and `prune`."""
 
-from litequeue.job import Filter, State
+from litequeue.job import Fail, Failure, Filter, State, StoredResult
 from tests.cli.case import HOUR, MINUTE, NOON, CommandCase
 
 EVERY = Filter()
@@ -20,6 +20,20 @@ class TestById(CommandCase):
         self.claim(self.sign_on())
         self.assertEqual(self.cli("cancel", self.file, "1").code, 0)
         self.assertTrue(self.reports.job(1).cancelling)
+
+    def test_retry_keeps_the_finished_steps_unless_it_is_to_start_afresh(self) -> None:
+        self.open()
+        worker = self.sign_on()
+        ids = [self.enqueue() for _ in range(3)]
+        for _ in ids:
+            claimed = self.claim(worker)
+            self.steps.keep(claimed.lease, "one", StoredResult(None, None))
+            self.store.settle(Fail(claimed.lease, Failure("error", "OSError", "no route")))
+        self.assertEqual(self.cli("retry", self.file, "1").code, 0)
+        self.assertEqual(self.cli("retry", self.file, "2", "--fresh").code, 0)
+        self.assertEqual(self.cli("retry", self.file, "--all", "--fresh", "--yes").code, 0)
+        self.assertEqual([len(self.reports.steps(id)) for id in ids], [1, 0, 0])
+        self.assertEqual({str(self.reports.job(id).state) for id in ids}, {"ready"})
 
     def test_retry(self) -> None:
         self.open()

@@ -3,7 +3,7 @@
 import tempfile
 from pathlib import Path
 
-from litequeue.job import Filter, Flow, NewJobs, Note, Parent, Rule
+from litequeue.job import Filter, Flow, Lease, NewJobs, Note, Parent, Rule, StoredResult
 from litequeue.storage.database import Database
 from tests.cli.case import HOUR, MINUTE, NOON, CommandCase
 from tests.repository import run_python
@@ -201,6 +201,48 @@ class TestShow(CommandCase):
               result    {"size":3}
             """,
         )
+
+    def test_shows_the_steps_that_are_finished(self) -> None:
+        self.open()
+        lease = self.claim_next()
+        for name, result in (
+            ("ask", ("[1,2]", "json")),
+            ("wait", (None, None)),
+            ("\x1b[2J", (b"x", "pickle")),
+        ):
+            self.steps.keep(lease, name, StoredResult(*result))
+            self.clock.pass_time(MINUTE)
+        self.steps.keep(lease, "long", StoredResult(f'"{"x" * 5000}"', "json"))
+        shown = self.cli("show", self.file, "1").out
+        self.assertIn(
+            """
+steps
+  2030-05-01 12:00:00 UTC  attempt 1  ask: [1,2]
+  2030-05-01 12:01:00 UTC  attempt 1  wait: None
+  2030-05-01 12:02:00 UTC  attempt 1  \\x1b[2J: (1 bytes, written by the codec 'pickle')
+  2030-05-01 12:03:00 UTC  attempt 1  long: "xxxx""",
+            shown,
+        )
+        self.assertLess(max(map(len, shown.splitlines())), 120)
+        steps = self.cli("show", self.file, "1", "--json").json["steps"]
+        self.assertEqual(
+            steps[0],
+            {
+                "name": "ask",
+                "attempt": 1,
+                "at": "2030-05-01T12:00:00.000000+00:00",
+                "result_codec": "json",
+                "result": [1, 2],
+            },
+        )
+        self.assertEqual(
+            [(step["name"], step["result"]) for step in steps[1:3]], [("wait", None), ("\x1b[2J", None)]
+        )
+
+    def claim_next(self) -> Lease:
+        """A lease on a job that is enqueued for it."""
+        self.enqueue()
+        return self.claim(self.sign_on()).lease
 
     def test_as_json(self) -> None:
         self.open()

@@ -149,9 +149,9 @@ class ToldStore(Store):
             call.got = super().cancel(job, message, connection=connection)
         return State(call.got)
 
-    def retry(self, job: int) -> None:
+    def retry(self, job: int, *, fresh: bool = False) -> None:
         with self._diary.telling("retry", job=job):
-            super().retry(job)
+            super().retry(job, fresh=fresh)
 
     def delete(self, job: int) -> None:
         with self._diary.telling("delete", job=job):

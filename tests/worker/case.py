@@ -10,6 +10,7 @@ import time
 import unittest
 import unittest.mock
 from collections.abc import Callable
+from sqlite3 import Connection
 from typing import Any
 
 from litequeue import Queue
@@ -17,7 +18,7 @@ from litequeue.clock import SECOND, Clock
 from litequeue.codec import JSON
 from litequeue.context import Mailbox
 from litequeue.handle import Job
-from litequeue.job import Claimed, Fail, Lease
+from litequeue.job import Claimed, Fail, Lease, StoredResult
 from litequeue.resolve import Resolver
 from litequeue.tasks import Task
 from litequeue.testing import HandClock
@@ -57,6 +58,26 @@ class QuietCase(unittest.TestCase):
             self.addCleanup(patch.stop)
 
 
+class Shelf:
+    """Keeps steps in memory, where no file is wanted."""
+
+    is_joined = False
+
+    def __init__(self) -> None:
+        self.kept: dict[str, StoredResult] = {}
+
+    def find(self, lease: Lease, name: str) -> StoredResult | None:
+        return self.kept.get(name)
+
+    def keep(self, lease: Lease, name: str, result: StoredResult) -> None:
+        self.kept[name] = result
+
+    def keep_with(self, lease: Lease, name: str, work: Callable[[Connection], StoredResult]) -> None:
+        raise AssertionError("there is no file, and no transaction")
+
+    def leave(self, lease: Lease) -> None: ...
+
+
 class ExecutionCase(QuietCase):
     """Attempts without a file: a claimed job is made by hand, run, and its settlement looked at."""
 
@@ -68,7 +89,7 @@ class ExecutionCase(QuietCase):
         self.queue = Queue(":memory:")  # only to declare tasks with; never opened
         self.limits = Limits(self.clock, lambda *_: True)
         self.addCleanup(self.limits.close)
-        self.execution = Execution(self.clock, self.limits, MAX_PAYLOAD, random.Random(1))
+        self.execution = Execution(self.clock, self.limits, MAX_PAYLOAD, Shelf(), random.Random(1))
 
     def declare(self, function: Callable[..., Any], **options: Any) -> Task[..., Any]:
         """The function as a task, wherever it is defined."""
@@ -125,7 +146,7 @@ class FileCase(QuietCase):
 
     def declare(self, function: Callable[..., Any], **options: Any) -> Task[..., Any]:
         """The function as a task of the queue, wherever it is defined."""
-        declared: Task[..., Any] = self.queue.task(name=function.__name__, **options)(function)
+        declared: Task[..., Any] = self.queue.task(**{"name": function.__name__, **options})(function)
         return declared
 
     def enqueue(self, function: Callable[..., Any], *args: Any, **options: Any) -> Job[Any]:

@@ -14,7 +14,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from litequeue import Queue, Reject, Snooze, current_job
+from litequeue import Queue, Reject, Retry, Snooze, current_job
 
 FILE = os.environ.get("LITEQUEUE_TEST_FILE", ":memory:")
 LEASE = os.environ.get("LITEQUEUE_TEST_LEASE", "30")
@@ -280,3 +280,42 @@ def isolated_noise() -> None:
         with suppress(OSError):
             os.write(descriptor, b"\0\0\0\5junk!")
     threading.Event().wait()
+
+
+@queue.task(isolate=True, retry=Retry(2, intervals=[0]))
+def isolated_steps(mark: str) -> list[object]:
+    """Two steps, and a failure after the first."""
+    job = current_job()
+    assert job is not None
+    found = [job.step("one", touch, mark), job.step("nothing", int, 0)]
+    if job.attempt == 1:
+        raise ValueError("not yet")
+    return [*found, job.step("two", bytes, 3)]
+
+
+def touch(mark: str) -> tuple[str, int]:
+    """A step that leaves a mark each time it runs."""
+    with open(mark, "a") as file:
+        file.write("x")
+    return "touched", os.getpid()
+
+
+@queue.task(isolate=True)
+async def isolated_async_steps() -> list[int]:
+    """Steps of a coroutine."""
+    job = current_job()
+    assert job is not None
+    return [await job.astep("one", int, "1"), await job.astep("two", isolated_coroutine.function, 2)]
+
+
+@queue.task(isolate=True)
+def isolated_wrong_steps(mark: str, kind: str) -> None:
+    """Steps that are refused: by the child itself, or by the worker at the other end."""
+    job = current_job()
+    assert job is not None
+    if kind == "transaction":
+        job.step("one", print, transaction=True)
+    Path(mark).touch()
+    while kind == "lost" and Path(mark).exists():
+        time.sleep(0.002)
+    job.step("one", bytes, 20_000_000 if kind == "large" else 1)

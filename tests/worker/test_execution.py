@@ -18,7 +18,7 @@ from litequeue.retry import RetryFunction
 from litequeue.worker.execution import Execution
 from litequeue.worker.limits import Limits
 from litequeue.worker.outcome import Assignment
-from tests.worker.case import MAX_PAYLOAD, ExecutionCase
+from tests.worker.case import MAX_PAYLOAD, ExecutionCase, Shelf
 
 TWICE = Retry(2, base=10, jitter=False)
 
@@ -346,7 +346,7 @@ class Coroutines(ExecutionCase):
     def setUp(self) -> None:
         super().setUp()
         self.clock = SystemClock()
-        self.execution = Execution(self.clock, Limits(self.clock, lambda *_: True), MAX_PAYLOAD)
+        self.execution = Execution(self.clock, Limits(self.clock, lambda *_: True), MAX_PAYLOAD, Shelf())
 
     def settle(self, assignment: Assignment) -> Settlement:
         return asyncio.run(self.execution.run_async(assignment)).settlement

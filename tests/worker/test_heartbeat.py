@@ -19,7 +19,7 @@ from litequeue.worker.execution import Execution
 from litequeue.worker.heartbeat import Heartbeat
 from litequeue.worker.limits import Limits
 from litequeue.worker.outcome import Assignment
-from tests.worker.case import MAX_PAYLOAD, FileCase, until
+from tests.worker.case import MAX_PAYLOAD, FileCase, Shelf, until
 
 LEASE = 30 * SECOND
 
@@ -68,7 +68,7 @@ class Beats(FileCase):
         """A job that this worker runs."""
         task = self.declare(nothing)
         task.enqueue()
-        execution = Execution(self.clock, Limits(self.clock, lambda *_: True), MAX_PAYLOAD)
+        execution = Execution(self.clock, Limits(self.clock, lambda *_: True), MAX_PAYLOAD, Shelf())
         prepared = execution.prepare(self.claim(self.host.worker), task, None, Mailbox())
         assert isinstance(prepared, Assignment)
         self.host.assignments.append(prepared)

@@ -12,7 +12,7 @@ from litequeue.job import Complete, Fail, Settlement
 from litequeue.worker.execution import Execution
 from litequeue.worker.limits import Limits
 from litequeue.worker.outcome import Assignment
-from tests.worker.case import MAX_PAYLOAD, ExecutionCase, wait_for
+from tests.worker.case import MAX_PAYLOAD, ExecutionCase, Shelf, wait_for
 
 
 def spin(stop: threading.Event) -> None:
@@ -30,7 +30,7 @@ class TimeLimits(ExecutionCase):
         self.not_yet = 0  # so many reports are not dealt with
         self.limits = Limits(self.clock, self.on_stuck, patience=SECOND // 20)
         self.addCleanup(self.limits.close)
-        self.execution = Execution(self.clock, self.limits, MAX_PAYLOAD)
+        self.execution = Execution(self.clock, self.limits, MAX_PAYLOAD, Shelf())
 
     def on_stuck(self, assignment: Assignment, thread: int, stack: str) -> bool:
         self.stuck.append((assignment, thread, stack))

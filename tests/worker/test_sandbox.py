@@ -60,6 +60,36 @@ class Isolated(CrewCase):
         self.assertEqual((job.progress, job.progress_text), (0.5, "half"))
         self.assertEqual((job.meta, job.log[0].text), ({"seen": [1, 2]}, "line"))
 
+    def test_steps_are_kept_by_the_worker(self) -> None:
+        job = self.run_one("isolated_steps", str(self.mark))
+        (kind, pid), nothing, two = job.result(0)
+        self.assertNotEqual(pid, os.getpid())
+        self.assertEqual((kind, nothing, two), ("touched", 0, bytes(3)))
+        self.assertEqual(self.mark.read_text(), "x")
+        self.assertEqual(
+            [(step.name, step.attempt) for step in job.steps], [("one", 1), ("nothing", 1), ("two", 2)]
+        )
+
+    def test_so_are_those_of_a_coroutine(self) -> None:
+        self.assertEqual(self.run_one("isolated_async_steps").result(0), [1, 2])
+
+    def test_a_step_that_is_refused_says_why(self) -> None:
+        for kind, why in (("transaction", "in an isolated task"), ("large", "over the limit of")):
+            job = self.run_one("isolated_wrong_steps", str(self.mark), kind)
+            self.assertIn(why, job.errors[0].message)
+            self.assertEqual(job.steps, [])
+
+    def test_a_step_of_a_lost_lease_is_not_kept(self) -> None:
+        job = self.send("isolated_wrong_steps", str(self.mark), "lost")
+        with self.queue.worker():
+            until(self.mark.exists)
+            self.change("UPDATE litequeue_job SET attempt = attempt + 1")
+            with self.assertLogs("litequeue", "WARNING") as logged:
+                self.mark.unlink()
+                until(lambda: any("lease lost" in line for line in logged.output), "the loss")
+        self.assertEqual(self.value("SELECT count(*) FROM litequeue_step WHERE attempt = 1"), 0)
+        self.assertEqual(job.id, 1)
+
     def test_a_coroutine_may_be_isolated(self) -> None:
         self.assertEqual(self.run_one("isolated_coroutine", 7).result(0), 7)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import unittest
 
 from litequeue.errors import EncodingError
-from litequeue.job import Cancelled, Claimed, Complete, Fail, Failure, Lease, Snoozed
+from litequeue.job import Cancelled, Claimed, Complete, Fail, Failure, Lease, Snoozed, StoredResult
 from litequeue.worker import wire
 
 LEASE = Lease(7, 2)
@@ -18,6 +18,8 @@ RECORDS = (
     Fail(LEASE, Failure("rejected", "Reject", "", "")),
     Snoozed(LEASE, 12),
     Cancelled(LEASE, "enough"),
+    StoredResult(b"\x00\xff", "pickle"),
+    StoredResult(None, None),
 )
 
 
