@@ -175,16 +175,6 @@ def whole_json(desk: Desk, job: Snapshot) -> dict[str, object]:
     log = [
         {"attempt": line.attempt, "at": iso(line.at), "text": line.text} for line in desk.reports.log(job.id)
     ]
-    steps = [
-        {
-            "name": step.name,
-            "attempt": step.attempt,
-            "at": iso(step.at),
-            "result_codec": step.codec,
-            "result": encoded(step.body, step.codec)[1],
-        }
-        for step in desk.reports.steps(job.id)
-    ]
     return {
         **as_json(job),
         "codec": codec,
@@ -195,8 +185,19 @@ def whole_json(desk: Desk, job: Snapshot) -> dict[str, object]:
         "parents": desk.reports.parents(job.id),
         "children": desk.reports.children(job.id),
         "failed_attempts": failed,
-        "steps": steps,
+        "steps": [step_json(step) for step in desk.reports.steps(job.id)],
         "log": log,
+    }
+
+
+def step_json(step: StoredStep) -> dict[str, object]:
+    """A finished step for machines."""
+    return {
+        "name": step.name,
+        "attempt": step.attempt,
+        "at": iso(step.at),
+        "result_codec": step.codec,
+        "result": encoded(step.body, step.codec)[1],
     }
 
 

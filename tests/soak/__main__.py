@@ -14,7 +14,16 @@ import time
 import traceback
 from datetime import UTC, datetime
 
-PARTS: tuple[str, ...] = ("cron", "mutants", "crash_points", "power", "real_power", "kills", "long_run")
+PARTS: tuple[str, ...] = (
+    "crash_points",
+    "cron",
+    "kills",
+    "long_run",
+    "mutants",
+    "power",
+    "real_power",
+    "steps",
+)
 
 
 def main() -> int:

@@ -76,6 +76,20 @@ class TestCost(unittest.TestCase):
         self.assertLessEqual(statements, 7)  # no more than for one
         self.assertLessEqual(pages / 64, 0.35)
 
+    def test_a_job_without_steps_asks_for_none(self) -> None:
+        queue = Queue(self.path, "other", durability="normal")
+        self.addCleanup(queue.close)
+        seen: list[str] = []
+        for _ in range(2):  # first, its connections are made
+            database = queue.desk.database
+            for connection in (*database._writers.values(), *database._readers.connections):
+                connection.set_trace_callback(seen.append)
+            job = queue.enqueue(noop, 1)
+            self.assertEqual(queue.drain(), 1)
+        self.assertEqual(job.refresh().state, "completed")
+        self.assertTrue(any("UPDATE litequeue_job" in text for text in seen))
+        self.assertEqual([text for text in seen if "litequeue_step" in text], [])
+
     def test_looking_for_work_writes_nothing(self) -> None:
         self.assertTrue(self.store.is_work_waiting(["default"]))
         _, pages = self.cost(lambda: self.store.is_work_waiting(["default"]), times=20)
