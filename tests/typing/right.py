@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from sqlite3 import Connection
 from typing import Any, assert_type
 
 from litequeue import Call, Cron, Every, Job, Queue, Retry, Task, current_job
@@ -79,3 +80,21 @@ def scheduled() -> None:
     assert_type(Cron("@daily", "Europe/Berlin").after(datetime.now(UTC)), datetime)
     assert_type(Cron("@daily", UTC).upcoming(datetime.now(UTC)), Iterator[datetime])
     assert_type(Every(timedelta(hours=1)).after(datetime.now(UTC)), datetime)
+
+
+def rows(connection: Connection, number: int) -> list[str]:
+    return [str(number)]
+
+
+async def later(number: int) -> float:
+    return number / 2
+
+
+async def steps() -> None:
+    if job := current_job():
+        assert_type(job.step("one", plain, 1, right=2), float)
+        assert_type(job.step("two", rows, 3, transaction=True), list[str])
+        assert_type(await job.astep("three", later, 3), float)
+        assert_type(await job.astep("four", plain, 1, 2), float)
+        assert_type(await job.astep("five", rows, 3, transaction=True), list[str])
+    assert_type(double.enqueue(2).steps[0].name, str)

@@ -1,6 +1,6 @@
 """Uses that a type checker must refuse: an `ignore` that hides no error is itself one. Never run."""
 
-from litequeue import Queue
+from litequeue import Queue, current_job
 
 queue = Queue(":memory:")
 
@@ -52,3 +52,11 @@ async def awaited() -> None:
     text: str = await double.enqueue(2)  # type: ignore[assignment]
     await download.aenqueue(2)  # type: ignore[arg-type]
     print(text)
+
+
+def steps() -> None:
+    if job := current_job():
+        job.step("one", plain, 1, "2")  # type: ignore[call-overload]
+        job.step("two", double, 1, nummber=3)  # type: ignore[call-arg]
+        text: str = job.step("three", plain, 1, 2)  # type: ignore[assignment]
+        print(text)
