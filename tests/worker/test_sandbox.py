@@ -23,6 +23,11 @@ def is_alive(pid: int) -> bool:
         return False
 
 
+def is_ready_to_bury(child: int) -> bool:
+    """Whether a child of this process has ended with all its threads; the first may be dead alone."""
+    return os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+
+
 class Isolated(CrewCase):
     def setUp(self) -> None:
         super().setUp()
@@ -132,7 +137,7 @@ class Isolated(CrewCase):
         with self.queue.worker():
             child = self.send("isolated_pid").result(PATIENCE_SECONDS)
             os.kill(child, signal.SIGKILL)
-            until(lambda: not is_alive(child), "its end")
+            until(lambda: is_ready_to_bury(child), "its end")
             job = self.send("isolated_pid")
             self.assertNotEqual(job.result(PATIENCE_SECONDS), child)
         self.assertEqual((job.attempt, job.snapshot.crashes), (1, 0))
