@@ -12,11 +12,11 @@ from .clock import SECOND, Clock, duration, pause, to_datetime
 from .codec import Codec, reader
 from .errors import JobCancelled, JobFailed
 from .explain import explain
-from .job import FINAL, FailedAttempt, LogLine, Snapshot, State, StoredStep
+from .job import FINAL, FailedAttempt, LogLine, Snapshot, State
 from .storage.database import Database
 from .storage.reports import Reports
 from .storage.schedules import Schedules
-from .storage.steps import Steps
+from .storage.steps import Steps, StoredStep
 from .storage.store import Store
 from .storage.workers import Workers
 from .tags import Types
@@ -178,7 +178,7 @@ class Job(Generic[R]):
     @property
     def steps(self) -> list[Step]:
         """Its finished steps, in the order in which they ended."""
-        return [Step(self._desk, self.task, stored) for stored in self._desk.reports.steps(self.id)]
+        return [Step(self._desk, self.task, stored) for stored in self._desk.steps.all(self.id)]
 
     @property
     def clock(self) -> Clock:

@@ -324,17 +324,6 @@ class StoredResult:
 
 
 @dataclass(frozen=True, slots=True)
-class StoredStep:
-    """One finished step of a job, its result still encoded; no codec means that it returned None."""
-
-    name: str
-    attempt: int
-    at: int
-    body: str | bytes | None
-    codec: str | None
-
-
-@dataclass(frozen=True, slots=True)
 class LogLine:
     """One line that a task logged."""
 

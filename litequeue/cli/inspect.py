@@ -9,7 +9,8 @@ from typing import Any
 from ..errors import InvalidOption
 from ..explain import explain
 from ..handle import Desk
-from ..job import FailedAttempt, LogLine, Snapshot, StoredStep
+from ..job import FailedAttempt, LogLine, Snapshot
+from ..storage.steps import StoredStep
 from .arguments import (
     DONE,
     NO,
@@ -185,7 +186,7 @@ def whole_json(desk: Desk, job: Snapshot) -> dict[str, object]:
         "parents": desk.reports.parents(job.id),
         "children": desk.reports.children(job.id),
         "failed_attempts": failed,
-        "steps": [step_json(step) for step in desk.reports.steps(job.id)],
+        "steps": [step_json(step) for step in desk.steps.all(job.id)],
         "log": log,
     }
 
@@ -211,7 +212,7 @@ def whole_text(terminal: Terminal, desk: Desk, job: Snapshot) -> Iterator[str]:
         yield f"  {terminal.paint(f'{name:<9}', 'dim')} {clean(value)}"
     for failed in desk.reports.failures(job.id):
         yield from failed_text(terminal, failed)
-    steps = desk.reports.steps(job.id)
+    steps = desk.steps.all(job.id)
     if steps:
         yield from ("", terminal.paint("steps", "bold"), *map(step_text, steps))
     lines = desk.reports.log(job.id)

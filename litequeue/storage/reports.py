@@ -16,7 +16,6 @@ from ..job import (
     Snapshot,
     State,
     StoredResult,
-    StoredStep,
     WorkerInfo,
 )
 from . import flow, limits
@@ -70,7 +69,6 @@ FAILURES = """
 SELECT attempt, failed_at, reason, type, message, traceback FROM litequeue_failure
 WHERE job = ? ORDER BY attempt
 """
-STEPS = "SELECT name, attempt, at, result, codec FROM litequeue_step WHERE job = ? ORDER BY number"
 LOG = "SELECT attempt, at, text FROM litequeue_log WHERE job = ? ORDER BY number"
 COUNTS = {
     State.SCHEDULED: "SELECT count(*) FROM litequeue_job WHERE state = 'scheduled' AND queue = :queue",
@@ -184,10 +182,6 @@ class Reports:
     def room(self, key: str, now: int) -> limits.Room:
         """What the limit of this key has room for now."""
         return self.database.read(lambda c: limits.room(c, key, now))
-
-    def steps(self, id: int) -> list[StoredStep]:
-        """The finished steps of a job, in the order in which they ended."""
-        return [StoredStep(*row) for row in self.database.read(lambda c: c.execute(STEPS, (id,)).fetchall())]
 
     def log(self, id: int) -> list[LogLine]:
         """What the job's attempts logged, oldest first."""

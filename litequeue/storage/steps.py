@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from sqlite3 import Connection
 
 from ..clock import Clock
@@ -14,12 +15,24 @@ from .transactions import run_plain
 from .translate import translated
 
 FIND = "SELECT result, codec FROM litequeue_step WHERE job = ? AND name = ?"
+ALL = "SELECT name, attempt, at, result, codec FROM litequeue_step WHERE job = ? ORDER BY number"
 KEEP = """
 INSERT INTO litequeue_step (job, name, number, attempt, at, result, codec)
 SELECT :job, :name, (SELECT coalesce(max(number), 0) + 1 FROM litequeue_step WHERE job = :job), :attempt, :at,
        :result, :codec
 FROM litequeue_job WHERE id = :job AND attempt = :attempt AND state = 'running'
 """
+
+
+@dataclass(frozen=True, slots=True)
+class StoredStep:
+    """One finished step of a job, its result still encoded; no codec means that it returned None."""
+
+    name: str
+    attempt: int
+    at: int
+    body: str | bytes | None
+    codec: str | None
 
 
 class Steps:
@@ -33,6 +46,10 @@ class Steps:
         """What the step returned, or None if it was not finished yet."""
         row = self.database.read(lambda c: c.execute(FIND, (job, name)).fetchone())
         return None if row is None else StoredResult(*row)
+
+    def all(self, job: int) -> list[StoredStep]:
+        """The finished steps of a job, in the order in which they ended."""
+        return [StoredStep(*row) for row in self.database.read(lambda c: c.execute(ALL, (job,)).fetchall())]
 
     def keep(self, lease: Lease, name: str, result: StoredResult) -> None:
         """Store that a step has finished; synced when this returns. Raises `LeaseLost`."""

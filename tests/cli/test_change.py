@@ -32,7 +32,7 @@ class TestById(CommandCase):
         self.assertEqual(self.cli("retry", self.file, "1").code, 0)
         self.assertEqual(self.cli("retry", self.file, "2", "--fresh").code, 0)
         self.assertEqual(self.cli("retry", self.file, "--all", "--fresh", "--yes").code, 0)
-        self.assertEqual([len(self.reports.steps(id)) for id in ids], [1, 0, 0])
+        self.assertEqual([len(self.steps.all(id)) for id in ids], [1, 0, 0])
         self.assertEqual({str(self.reports.job(id).state) for id in ids}, {"ready"})
 
     def test_retry(self) -> None:

@@ -18,7 +18,7 @@ class TestSteps(ContractCase):
         self.job_id = self.enqueue()
 
     def names(self) -> list[str]:
-        return [step.name for step in self.reports.steps(self.job_id)]
+        return [step.name for step in self.steps.all(self.job_id)]
 
     def test_what_was_kept_is_found_and_other_names_are_not(self) -> None:
         lease = self.claim_one()
@@ -35,7 +35,7 @@ class TestSteps(ContractCase):
             self.steps.keep(lease, name, ONE)
             self.clock.advance(1)
         self.assertEqual(self.names(), ["b", "c", "a"])
-        found = self.reports.steps(self.job_id)
+        found = self.steps.all(self.job_id)
         self.assertEqual(
             [(step.attempt, step.at) for step in found], [(1, self.in_seconds(n)) for n in (-3, -2, -1)]
         )
