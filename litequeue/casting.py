@@ -7,7 +7,7 @@ from sqlite3 import Connection
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .codec import byte_size, call_writer
-from .errors import InvalidOption, InvalidTask, PayloadTooLarge
+from .errors import InvalidOption, InvalidTask, PayloadTooLarge, shown
 from .graphs import Caller, Payload, keyed
 from .job import Flow, NewJobs
 from .mold import Mold, make_mold
@@ -131,7 +131,7 @@ class Caster:
 def each_node(nodes: object) -> Iterable[object]:
     """The calls given. Raises `InvalidTask` for a single one, or what is no list."""
     if isinstance(nodes, Call) or not isinstance(nodes, Iterable):
-        raise InvalidTask(f"{nodes!r:.100} is not a list of calls; give [task.call(…), …]")
+        raise InvalidTask(f"{shown(nodes)} is not a list of calls; give [task.call(…), …]")
     return nodes
 
 

@@ -11,13 +11,14 @@ from functools import cache
 from pathlib import Path
 from typing import Protocol
 
-from .errors import InvalidOption
+from .errors import InvalidOption, shown
 
 SECOND = 1_000_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+_FIRST, _LAST = -62_135_596_800 * SECOND, 253_402_300_800 * SECOND - 1  # the years 1 and 9999
 LAST_INSTANT = (datetime(2200, 1, 1, tzinfo=UTC) - _EPOCH) // _MICROSECOND
-_LONGEST = 200 * 365 * 24 * 3600 * SECOND
+LONGEST = 200 * 365 * 24 * 3600 * SECOND
 
 
 class Clock(Protocol):
@@ -81,13 +82,13 @@ def duration(value: float | timedelta, name: str) -> int:
     Raises `InvalidOption` for what is not a number, NaN, infinite, negative or over 200 years.
     """
     if isinstance(value, bool) or not isinstance(value, (int, float, timedelta)):
-        raise InvalidOption(f"{name} is {value!r}; give seconds as a number, or a timedelta")
+        raise InvalidOption(f"{name} is {shown(value)}; give seconds as a number, or a timedelta")
     micros = value // _MICROSECOND if isinstance(value, timedelta) else value * SECOND
     if isinstance(micros, float) and not math.isfinite(micros):
-        raise InvalidOption(f"{name} is {value!r}; give a finite number of seconds")
+        raise InvalidOption(f"{name} is {shown(value)}; give a finite number of seconds")
     micros = round(micros)
-    if not 0 <= micros <= _LONGEST:
-        raise InvalidOption(f"{name} is {value!r}; give a duration between 0 seconds and 200 years")
+    if not 0 <= micros <= LONGEST:
+        raise InvalidOption(f"{name} is {shown(value)}; give a duration between 0 seconds and 200 years")
     return micros
 
 
@@ -97,18 +98,18 @@ def instant(value: datetime, name: str) -> int:
     Raises `InvalidOption` for a naive one, and for one outside 1970 to 2200.
     """
     if not isinstance(value, datetime):
-        raise InvalidOption(f"{name} is {value!r}; give an aware datetime")
+        raise InvalidOption(f"{name} is {shown(value)}; give an aware datetime")
     if value.utcoffset() is None:
         raise InvalidOption(
-            f"{name} is {value!r}, which names no time zone; "
+            f"{name} is {shown(value)}, which names no time zone; "
             "use datetime.now(timezone.utc) or value.astimezone()"
         )
     micros = (value - _EPOCH) // _MICROSECOND
     if not 0 <= micros < LAST_INSTANT:
-        raise InvalidOption(f"{name} is {value!r}; give an instant between 1970 and 2200")
+        raise InvalidOption(f"{name} is {shown(value)}; give an instant between 1970 and 2200")
     return micros
 
 
 def to_datetime(micros: int) -> datetime:
-    """The aware datetime, in UTC, of an instant in microseconds."""
-    return _EPOCH + timedelta(microseconds=micros)
+    """The aware datetime, in UTC, of an instant in microseconds; the nearest that Python can express."""
+    return _EPOCH + timedelta(microseconds=max(_FIRST, min(_LAST, micros)))

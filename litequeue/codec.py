@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 import pickle
 import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
-from .errors import EncodingError, InvalidOption, PayloadTooLarge
+from .errors import EncodingError, InvalidOption, PayloadTooLarge, shown
 from .tags import ATOMS, Types, from_tag, is_carried, is_plain, may_hold_tags, named_types, to_tree
 
 NO_TYPES: Types = {}
@@ -44,7 +45,9 @@ class JsonCodec:
         told = list(types)
         for kind in told:
             if not (isinstance(kind, type) and is_carried(kind)):
-                raise InvalidOption(f"{kind!r} is no enum and no dataclass, so the codec can not carry it")
+                raise InvalidOption(
+                    f"{shown(kind)} is no enum and no dataclass, so the codec can not carry it"
+                )
         self._types = named_types(told)
         self._parts = _prepared(_ENCODER)
 
@@ -115,6 +118,23 @@ def _read_plain(data: str | bytes) -> Any:
     return json.loads(data)
 
 
+def plain(text: str | bytes) -> Any:
+    """The value of a JSON text without tags, as strict as JSON is. Raises `EncodingError`."""
+    try:
+        return json.loads(text, parse_constant=_refuse, parse_float=_finite)
+    except (ValueError, TypeError, RecursionError) as error:
+        raise EncodingError(f"stored JSON can not be read: {type(error).__name__}: {error}") from error
+
+
+def _refuse(constant: str) -> Any:
+    raise ValueError(f"{constant} is not JSON")
+
+
+def _finite(digits: str) -> float:
+    value = float(digits)
+    return value if math.isfinite(value) else _refuse(digits[:20])
+
+
 class PickleCodec:
     """Pickle: takes nearly any object, and lets whoever can write the file run any code.
 
@@ -145,7 +165,7 @@ def checked_codec(codec: object) -> Codec:
     verbs = all(callable(getattr(codec, verb, None)) for verb in ("encode", "decode"))
     if not verbs or not isinstance(getattr(codec, "name", None), str):
         raise InvalidOption(
-            f"codec is {codec!r:.80}; give litequeue.JSON, litequeue.PICKLE or one of your own"
+            f"codec is {shown(codec)}; give litequeue.JSON, litequeue.PICKLE or one of your own"
         )
     return typing.cast(Codec, codec)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Callable, Coroutine, Iterator, MutableMapping
 from contextlib import AbstractContextManager
@@ -12,7 +11,8 @@ from sqlite3 import Connection
 from typing import Any, Literal, ParamSpec, TypeVar, overload
 
 from .clock import SECOND, Clock, to_datetime
-from .errors import InvalidOption, LiteQueueError
+from .codec import plain
+from .errors import InvalidOption, LiteQueueError, shown
 from .job import Claimed, Note
 from .options import meta_text
 from .steps import Steps, Work
@@ -78,7 +78,7 @@ class Meta(MutableMapping[str, Any]):
     """The job's own notes: a dict of plain JSON values, stored as it changes."""
 
     def __init__(self, stored: str | None, mailbox: Mailbox) -> None:
-        self._values: dict[str, Any] = dict(json.loads(stored)) if stored else {}
+        self._values: dict[str, Any] = dict(plain(stored)) if stored else {}
         self._mailbox = mailbox
 
     def __getitem__(self, key: str) -> Any:
@@ -86,7 +86,7 @@ class Meta(MutableMapping[str, Any]):
 
     def __setitem__(self, key: str, value: Any) -> None:
         if not isinstance(key, str):
-            raise InvalidOption(f"{key!r} can not be a key of meta; give a text")
+            raise InvalidOption(f"{shown(key)} can not be a key of meta; give a text")
         text = meta_text({**self._values, key: value})
         self._values[key] = value
         self._mailbox.put_meta(text)
@@ -156,7 +156,7 @@ class RunningJob:
     def progress(self, fraction: float, text: str | None = None) -> None:
         """Tell how far the task is, from 0 to 1, and in words; stored within half a second."""
         if isinstance(fraction, bool) or not isinstance(fraction, (int, float)) or not 0 <= fraction <= 1:
-            raise InvalidOption(f"progress is {fraction!r}; give a number from 0 to 1")
+            raise InvalidOption(f"progress is {shown(fraction)}; give a number from 0 to 1")
         self._mailbox.put_progress(float(fraction), None if text is None else _storable(str(text)))
 
     def log(self, text: str) -> None:

@@ -37,7 +37,7 @@ class Reject(Directive):
     """Fail now, whatever tries are left."""
 
     def __init__(self, reason: str = "") -> None:
-        self.reason = reason
+        self.reason = str(reason)  # here, where what goes wrong is the task's own affair
         super().__init__(reason)
 
 
@@ -45,7 +45,7 @@ class Cancel(Directive):
     """End as cancelled."""
 
     def __init__(self, reason: str = "") -> None:
-        self.reason = reason
+        self.reason = str(reason)  # here, where what goes wrong is the task's own affair
         super().__init__(reason)
 
 

@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+_SHOWN = 80
+
 
 class LiteQueueError(Exception):
     """The base of every error that litequeue raises on purpose."""
+
+
+def shown(value: object) -> str:
+    """What a message shows of a value: the beginning of its repr, where it has one."""
+    try:
+        text = repr(value)
+    except Exception:  # nested too deep, too long a number, or anything that a repr may raise
+        return f"a {type(value).__qualname__} that can not be shown"
+    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
 
 
 # --- what a caller typed -----------------------------------------------------------------------
@@ -114,6 +125,10 @@ class DiskFull(DatabaseError):
 
 class FileReplaced(DatabaseError):
     """The file at this path is no longer the one that was opened."""
+
+
+class UnsafeFile(DatabaseError):
+    """Somebody else may have put this file there, for us to follow or to believe."""
 
 
 class NetworkFileSystem(DatabaseError):

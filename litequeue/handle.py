@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Generator, Sequence
 from datetime import datetime, timedelta
 from sqlite3 import Connection
 from typing import Any, Generic, TypeVar, overload
 
 from .clock import SECOND, Clock, duration, pause, to_datetime
-from .codec import Codec, reader
-from .errors import JobCancelled, JobFailed
+from .codec import Codec, plain, reader
+from .errors import EncodingError, InvalidOption, JobCancelled, JobFailed, shown
 from .explain import explain
 from .job import FINAL, FailedAttempt, LogLine, Snapshot, State
 from .storage.database import Database
@@ -22,6 +21,7 @@ from .storage.workers import Workers
 from .tags import Types
 
 R = TypeVar("R")
+T = TypeVar("T")
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.001, 0.05
 
 
@@ -118,12 +118,12 @@ class Job(Generic[R]):
     @property
     def tags(self) -> tuple[str, ...]:
         """Its tags."""
-        return tuple(json.loads(self.snapshot.tags or "[]"))
+        return tuple(self._plain("tags", self.snapshot.tags or "[]", list))
 
     @property
     def meta(self) -> dict[str, Any]:
         """Its meta."""
-        return dict(json.loads(self.snapshot.meta or "{}"))
+        return dict(self._plain("meta", self.snapshot.meta or "{}", dict))
 
     @property
     def progress(self) -> float | None:
@@ -260,6 +260,8 @@ class Job(Generic[R]):
         With a connection of yours to the same file this is a part of your transaction there. Raises
         `NotAllowed` when it is final.
         """
+        if reason is not None and not isinstance(reason, str):
+            raise InvalidOption(f"reason is {shown(reason)}; give a text")
         if tree:
             self._desk.store.cancel_tree(self.id, reason, connection=connection)
         else:
@@ -300,9 +302,19 @@ class Job(Generic[R]):
     def _arguments(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
         if self._call is None:
             body, codec = self._desk.reports.payload(self.id)
-            args, kwargs = self._desk.decode(body, codec, self.task)
-            self._call = tuple(args), dict(kwargs)
+            match self._desk.decode(body, codec, self.task):
+                case [list(args), dict(kwargs)]:
+                    self._call = tuple(args), kwargs
+                case _:
+                    raise EncodingError(f"the payload of job {self.id} is not [arguments, keyword arguments]")
         return self._call
+
+    def _plain(self, column: str, text: str, kind: type[T]) -> T:
+        """What plain JSON in the row says, or an error that names the row."""
+        found = plain(text)
+        if isinstance(found, kind):
+            return found
+        raise EncodingError(f"the {column} of job {self.id} are {text!r:.80}, which is no {kind.__name__}")
 
     def _failure(self) -> JobFailed:
         last = self.errors[-1:]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
-from .errors import InvalidOption
+from .errors import InvalidOption, shown
 
 
 class State(StrEnum):
@@ -31,7 +31,7 @@ def state_named(name: str) -> State:
     try:
         return State(name)
     except ValueError:
-        raise InvalidOption(f"{name!r} is not a state; the states are {', '.join(State)}") from None
+        raise InvalidOption(f"{shown(name)} is not a state; the states are {', '.join(State)}") from None
 
 
 class Parent(NamedTuple):

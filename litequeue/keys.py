@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 
 from .codec import JSON
-from .errors import BadArguments, EncodingError, InvalidOption
+from .errors import BadArguments, EncodingError, InvalidOption, shown
 from .tags import Types
 
 KeyOption = bool | str | Sequence[str] | Callable[..., object]
@@ -23,7 +23,7 @@ def checked_key(value: object, what: str) -> KeyOption:
     if is_list and all(isinstance(name, str) for name in value):  # type: ignore[attr-defined]
         return tuple(value)  # type: ignore[arg-type]
     raise InvalidOption(
-        f"{what} is {value!r:.80}; give True (all arguments), a printable text, a tuple of argument names or "
+        f"{what} is {shown(value)}; give True (all arguments), a text, a tuple of argument names or "
         "a function of the arguments"
     )
 
@@ -44,7 +44,7 @@ def key_of(
         made = option(*args, **kwargs)
         if not isinstance(made, (str, int)) or isinstance(made, bool) or not _is_key(str(made)):
             raise InvalidOption(
-                f"the key function of {task} gave {made!r:.80}; let it return a printable text"
+                f"the key function of {task} gave {shown(made)}; let it return a printable text"
             )
         return str(made)
     if isinstance(option, str):

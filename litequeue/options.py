@@ -10,8 +10,9 @@ from datetime import datetime, timedelta
 from sqlite3 import Connection
 from typing import Any, Literal, Protocol, TypedDict
 
-from .clock import SECOND, duration, instant
-from .errors import EncodingError, InvalidOption
+from .clock import LONGEST, SECOND, duration, instant
+from .codec import plain
+from .errors import EncodingError, InvalidOption, shown
 from .keys import KeyOption, checked_key
 from .rates import Rate, rate_of
 from .retry import Retry, RetryFunction, RetryOption, retry_policy
@@ -147,12 +148,13 @@ def stored_options(text: str | None) -> Options:
     if not text:
         return NO_OPTIONS
     try:
-        kept = json.loads(text)
-        if "retry" in kept:
-            kept["retry"] = Retry.from_json(kept["retry"])
-        return Options(**kept)
-    except (ValueError, TypeError) as error:
-        raise EncodingError(f"the stored options can not be read: {error}") from error
+        return Options(**{name: _STORED[name](value) for name, value in plain(text).items()})
+    except (LookupError, ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise EncodingError(f"the stored options can not be read: {type(error).__name__}: {error}") from error
+
+
+def _stored_timeout(micros: object) -> int | None:
+    return None if micros is None else whole(micros, "timeout", 1, LONGEST)
 
 
 def checked(given: Mapping[str, Any]) -> Options:
@@ -161,7 +163,9 @@ def checked(given: Mapping[str, Any]) -> Options:
     for name, value in given.items():
         check = _CHECKS.get(name)
         if check is None:
-            raise InvalidOption(f"there is no option {name!r}; the options are {', '.join(sorted(_CHECKS))}")
+            raise InvalidOption(
+                f"there is no option {shown(name)}; the options are {', '.join(sorted(_CHECKS))}"
+            )
         values.update(check(value))
     if "delay" in values and "run_at" in values:
         raise InvalidOption("delay and run_at are both given; a job can wait for one of them")
@@ -185,7 +189,7 @@ def text_name(value: object, what: str) -> str:
     """A name that a person can read: 1 to 200 printable characters."""
     if not isinstance(value, str) or not 0 < len(value) <= _NAME_LIMIT or not value.isprintable():
         raise InvalidOption(
-            f"{what} is {value!r:.80}; give a text of 1 to {_NAME_LIMIT} printable characters"
+            f"{what} is {shown(value)}; give a text of 1 to {_NAME_LIMIT} printable characters"
         )
     try:
         value.encode()
@@ -197,23 +201,31 @@ def text_name(value: object, what: str) -> str:
 def whole(value: object, what: str, low: int, high: int) -> int:
     """A whole number within bounds; True and 1.0 are not."""
     if type(value) is not int or not low <= value <= high:
-        raise InvalidOption(f"{what} is {value!r:.80}; give a whole number from {low} to {high}")
+        raise InvalidOption(f"{what} is {shown(value)}; give a whole number from {low} to {high}")
     return value
 
 
 def list_of_names(value: object, what: str) -> tuple[str, ...]:
     """Names given one by one; a single text is not taken letter by letter."""
     if isinstance(value, (str, bytes, Mapping)) or not isinstance(value, Iterable):
-        raise InvalidOption(f"{what} is {value!r:.80}; give a list of names")
+        raise InvalidOption(f"{what} is {shown(value)}; give a list of names")
     return tuple(text_name(name, f"a name in {what}") for name in value)
 
 
 def path_text(path: object) -> str:
     """The path of the queue's file as text."""
     given = os.fspath(path) if isinstance(path, (str, os.PathLike)) else None
-    if not isinstance(given, str) or not given or "\0" in given:
-        raise InvalidOption(f"path is {path!r:.80}; give the path of a file, or ':memory:'")
+    if not isinstance(given, str) or not given or "\0" in given or not _is_file_name(given):
+        raise InvalidOption(f"path is {shown(path)}; give the path of a file, or ':memory:'")
     return given
+
+
+def _is_file_name(path: str) -> bool:
+    try:
+        os.fsencode(path)
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def lease_time(value: Duration) -> int:
@@ -221,7 +233,7 @@ def lease_time(value: Duration) -> int:
     micros = duration(value, "lease")
     if micros < SECOND:
         raise InvalidOption(
-            f"lease is {value!r}; give at least 1 second, or no worker could renew it in time"
+            f"lease is {shown(value)}; give at least 1 second, or no worker could renew it in time"
         )
     return micros
 
@@ -231,9 +243,9 @@ def explicit(given: Mapping[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any],
     options = {key: value for key, value in given.items() if key not in ("args", "kwargs")}
     args, kwargs = given.get("args", ()), given.get("kwargs", {})
     if isinstance(args, (str, bytes)) or not isinstance(args, Iterable) or not isinstance(kwargs, Mapping):
-        raise InvalidOption(f"args={args!r:.60}, kwargs={kwargs!r:.60}: give a tuple and a dict")
+        raise InvalidOption(f"args={shown(args)}, kwargs={shown(kwargs)}: give a tuple and a dict")
     if not all(isinstance(name, str) for name in kwargs):
-        raise InvalidOption(f"kwargs={kwargs!r:.60}: the names of arguments are texts")
+        raise InvalidOption(f"kwargs={shown(kwargs)}: the names of arguments are texts")
     return tuple(args), dict(kwargs), checked(options)
 
 
@@ -256,20 +268,20 @@ def _timeout(value: Duration | None) -> int | None:
 
 def _ack(value: object) -> str:
     if value not in ("late", "early"):
-        raise InvalidOption(f"ack is {value!r}; give 'late' (at least once) or 'early' (at most once)")
+        raise InvalidOption(f"ack is {shown(value)}; give 'late' (at least once) or 'early' (at most once)")
     return str(value)
 
 
 def _tags(value: object) -> str:
     listed = [value] if isinstance(value, str) else value
     if isinstance(listed, (bytes, Mapping)) or not isinstance(listed, Iterable):
-        raise InvalidOption(f"tags is {value!r:.80}; give texts")
+        raise InvalidOption(f"tags is {shown(value)}; give texts")
     return json.dumps([text_name(tag, "a tag") for tag in listed], ensure_ascii=False)
 
 
 def _meta(value: object) -> str:
     if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
-        raise InvalidOption(f"meta is {value!r:.80}; give a dict with text keys")
+        raise InvalidOption(f"meta is {shown(value)}; give a dict with text keys")
     return meta_text(value)
 
 
@@ -282,19 +294,19 @@ def meta_text(value: Mapping[str, object]) -> str:
     except (ValueError, TypeError, RecursionError) as error:
         raise InvalidOption(f"meta can not be stored as JSON: {error}") from error
     if not same:
-        raise InvalidOption(f"meta is {value!r:.80}, which JSON would change; use lists and text keys")
+        raise InvalidOption(f"meta is {shown(value)}, which JSON would change; use lists and text keys")
     return text
 
 
 def _isolate(value: object) -> bool:
     if type(value) is not bool:
-        raise InvalidOption(f"isolate is {value!r}; give True or False")
+        raise InvalidOption(f"isolate is {shown(value)}; give True or False")
     return value
 
 
 def _one_of(value: object, what: str, *choices: str) -> str:
     if value not in choices:
-        raise InvalidOption(f"{what} is {value!r:.80}; give {' or '.join(map(repr, choices))}")
+        raise InvalidOption(f"{what} is {shown(value)}; give {' or '.join(map(repr, choices))}")
     return str(value)
 
 
@@ -305,16 +317,21 @@ def _after(value: Any) -> tuple[int, ...]:
 
 def _node(value: Any, what: str) -> Any:
     if not hasattr(value, "enqueue") or not hasattr(value, "using") or not hasattr(value, "then"):
-        raise InvalidOption(f"{what} is {value!r:.80}; give a call: task.call(…)")
+        raise InvalidOption(f"{what} is {shown(value)}; give a call: task.call(…)")
     return value
 
 
 def _connection(value: object) -> Connection:
     if not isinstance(value, Connection):
-        raise InvalidOption(f"connection is {value!r:.80}; give an open sqlite3.Connection")
+        raise InvalidOption(f"connection is {shown(value)}; give an open sqlite3.Connection")
     return value
 
 
+_STORED: dict[str, Callable[[Any], Any]] = {
+    "retry": Retry.from_json,
+    "timeout": _stored_timeout,
+    "isolate": _isolate,
+}
 _CHECKS: dict[str, Callable[[Any], dict[str, Any]]] = {
     "queue": lambda v: {"queue": text_name(v, "queue")},
     "priority": lambda v: {"priority": whole(v, "priority", -(2**31), 2**31 - 1)},

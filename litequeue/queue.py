@@ -14,7 +14,7 @@ from .casting import Caster, each_node
 from .clock import Clock, SystemClock, duration
 from .codec import JSON, NO_TYPES, Codec, checked_codec
 from .declaring import Declarations
-from .errors import InvalidOption, QueueClosed
+from .errors import InvalidOption, QueueClosed, shown
 from .handle import Desk, Job, JobGroup
 from .job import NewJobs, WorkerInfo
 from .options import (
@@ -73,7 +73,7 @@ class Queue(Declarations):
         max_payload: int = PAYLOAD_LIMIT,
     ) -> None:
         if durability not in ("full", "normal"):
-            raise InvalidOption(f"durability is {durability!r}; give 'full' or 'normal'")
+            raise InvalidOption(f"durability is {shown(durability)}; give 'full' or 'normal'")
         given = path_text(path)
         self.path = given if given == MEMORY else os.path.abspath(given)
         self.name = text_name(name, "the queue's name")
@@ -211,8 +211,9 @@ class Queue(Declarations):
         last = after.id if isinstance(after, Job) else after
         if last is not None:
             whole(last, "after", 0, 2**63 - 1)
+        most = whole(limit, "limit", 1, 1_000_000)
         desk = self.desk
-        found = desk.reports.jobs(chosen, whole(limit, "limit", 1, 1_000_000), last)
+        found = desk.reports.jobs(chosen, most, last)
         return [Job(desk, snapshot.id, snapshot) for snapshot in found]
 
     def counts(self) -> dict[str, int]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from .clock import SECOND, duration
-from .errors import InvalidOption
+from .errors import InvalidOption, shown
 from .names import module_name
 
 ExceptionTypes = type[BaseException] | str | Sequence[type[BaseException] | str]
@@ -40,13 +40,15 @@ class Retry:
     def __post_init__(self) -> None:
         attempts = self.max_attempts
         if attempts is not None and (type(attempts) is not int or not 1 <= attempts < _FOR_EVER):
-            raise InvalidOption(f"max_attempts is {attempts!r}; give a whole number from 1, or None for ever")
+            raise InvalidOption(
+                f"max_attempts is {shown(attempts)}; give a whole number from 1, or None for ever"
+            )
         if isinstance(self.backoff, bool) or not isinstance(self.backoff, (int, float)):
-            raise InvalidOption(f"backoff is {self.backoff!r}; give a number")
+            raise InvalidOption(f"backoff is {shown(self.backoff)}; give a number")
         if not 1 <= self.backoff <= _STEEPEST:  # NaN is not either
-            raise InvalidOption(f"backoff is {self.backoff!r}; give a factor from 1 to {_STEEPEST}")
+            raise InvalidOption(f"backoff is {shown(self.backoff)}; give a factor from 1 to {_STEEPEST}")
         if type(self.jitter) is not bool:
-            raise InvalidOption(f"jitter is {self.jitter!r}; give True or False")
+            raise InvalidOption(f"jitter is {shown(self.jitter)}; give True or False")
         set_field = object.__setattr__  # the documented way to normalise a frozen dataclass
         set_field(self, "base", duration(self.base, "base") / SECOND)
         set_field(self, "max_delay", duration(self.max_delay, "max_delay") / SECOND)
@@ -110,11 +112,11 @@ def retry_policy(value: RetryOption) -> Retry | RetryFunction:
         return value
     if type(value) is int:
         if value < 0:
-            raise InvalidOption(f"retry is {value!r}; give a number of attempts, or a Retry")
+            raise InvalidOption(f"retry is {shown(value)}; give a number of attempts, or a Retry")
         return Retry(max(value, 1))
     if callable(value) and not isinstance(value, type):
         return value
-    raise InvalidOption(f"retry is {value!r}; give a number of attempts, a Retry, or a function")
+    raise InvalidOption(f"retry is {shown(value)}; give a number of attempts, a Retry, or a function")
 
 
 def next_delay(
@@ -129,7 +131,7 @@ def next_delay(
 
 def _intervals(given: Sequence[float | timedelta]) -> tuple[float, ...]:
     if isinstance(given, str) or not isinstance(given, Iterable):
-        raise InvalidOption(f"intervals is {given!r}; give the waits one by one, such as [10, 60, 300]")
+        raise InvalidOption(f"intervals is {shown(given)}; give the waits one by one, such as [10, 60, 300]")
     return tuple(duration(wait, "intervals") / SECOND for wait in given)
 
 
@@ -144,7 +146,9 @@ def _name(kind: object, option: str) -> str:
         return exception_name(known)
     if isinstance(kind, str) and ":" in kind:
         return kind  # the producer need not have the class
-    raise InvalidOption(f"{option} holds {kind!r}; give exception classes, or names such as 'app:MyError'")
+    raise InvalidOption(
+        f"{option} holds {shown(kind)}; give exception classes, or names such as 'app:MyError'"
+    )
 
 
 NO_RETRY = Retry(max_attempts=1)

@@ -21,7 +21,7 @@ from pathlib import Path, PurePath
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from .errors import EncodingError
+from .errors import EncodingError, shown
 
 Types = Mapping[str, type]
 ATOMS = frozenset({str, int, bool, type(None)})  # what JSON gives back as it was, whatever the value
@@ -141,11 +141,11 @@ def _carried_to_tree(value: Any, types: Types) -> object:
         return {"$dataclass": [kind.__qualname__, fields]}
     if is_carried(kind):
         raise EncodingError(
-            f"{_short(value)} is a {kind.__qualname__}, which neither the task's annotations name nor the "
+            f"{shown(value)} is a {kind.__qualname__}, which neither the task's annotations name nor the "
             f"queue was told of; annotate the task, or open Queue(…, codec=JSON.knowing({kind.__name__}))"
         )
     raise EncodingError(
-        f"{_short(value)} of type {kind.__qualname__} can not be stored; pass plain values (an id, a path, "
+        f"{shown(value)} of type {kind.__qualname__} can not be stored; pass plain values (an id, a path, "
         "a dict), or a dataclass that the task's annotations name"
     )
 
@@ -155,12 +155,12 @@ def _fields_of(value: Any) -> dict[str, object]:
     kind = type(value)
     found = {f.name: getattr(value, f.name) for f in dataclasses.fields(kind) if hasattr(value, f.name)}
     if isinstance(value, _CONTAINERS):
-        raise EncodingError(f"{_short(value)}, a {kind.__qualname__}, holds more than its fields")
+        raise EncodingError(f"{shown(value)}, a {kind.__qualname__}, holds more than its fields")
     try:
         _rebuild(kind, found)
     except Exception as error:  # the class's own constructor may raise anything
         raise EncodingError(
-            f"{_short(value)}, a {kind.__qualname__}, can not be built again from its fields: "
+            f"{shown(value)}, a {kind.__qualname__}, can not be built again from its fields: "
             f"{type(error).__name__}: {error}"
         ) from error
     return found
@@ -171,14 +171,7 @@ def _enum_name(value: enum.Enum) -> str | int:
         return value.name
     if isinstance(value, enum.Flag):
         return int(value.value)  # several flags at once have no name of their own
-    raise EncodingError(f"{value!r} is not among the members of {type(value).__qualname__}")
-
-
-def _short(value: object) -> str:
-    try:
-        return repr(value)[:80]
-    except Exception:  # a repr may raise anything, and the caller is already explaining an error
-        return "a value"
+    raise EncodingError(f"{shown(value)} is not among the members of {type(value).__qualname__}")
 
 
 def _tag(value: object) -> str:
@@ -191,7 +184,9 @@ def _timestamp(value: datetime | time) -> list[object]:
         return [value.isoformat(), value.fold]
     key = zone.key if type(zone) is ZoneInfo else None
     if key is None:
-        raise EncodingError(f"{value!r} has a time zone that can not be stored; use zoneinfo or timezone")
+        raise EncodingError(
+            f"{shown(value)} has a time zone that can not be stored; use zoneinfo or timezone"
+        )
     return [value.replace(tzinfo=None).isoformat(), value.fold, key]
 
 

@@ -20,7 +20,7 @@ from typing import (
 )
 
 from .codec import NO_TYPES, Codec
-from .errors import BadArguments, InvalidOption, InvalidTask
+from .errors import BadArguments, InvalidOption, InvalidTask, shown
 from .job import Filter, state_named
 from .names import module_name
 from .options import NO_OPTIONS, CallOptions, Options, checked, text_name, whole
@@ -301,7 +301,7 @@ def checked_name(name: str) -> str:
     text_name(name, "the task's name")
     module, colon, attribute = name.partition(":")
     if not colon or not module or not attribute:
-        raise InvalidOption(f"{name!r} names no task; write 'package.module:function'")
+        raise InvalidOption(f"{shown(name)} names no task; write 'package.module:function'")
     return name
 
 
@@ -313,7 +313,7 @@ def task_name(function: object) -> str:
     qualified = getattr(function, "__qualname__", None)
     if not callable(function) or not isinstance(qualified, str):
         raise InvalidTask(
-            f"{function!r:.100} is not a function; enqueue a function, or a name like 'app:fetch'"
+            f"{shown(function)} is not a function; enqueue a function, or a name like 'app:fetch'"
         )
     if "<lambda>" in qualified:
         raise InvalidTask("a lambda has no name that a worker could find; write a function with def")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar, Unpack
 
-from .errors import InvalidTask
+from .errors import InvalidTask, shown
 from .job import Parent
 from .options import CallOptions
 from .tasks import Call, Task
@@ -96,7 +96,7 @@ def chain(first: Node, following: object, *, pass_result: bool) -> Chain[Any]:
 def as_node(given: object) -> Node:
     """What may stand in a graph. Raises `InvalidTask` for anything else."""
     if not isinstance(given, (Call, Chain, Group)):
-        raise InvalidTask(f"{given!r:.100} is not a call; write task.call(…)")
+        raise InvalidTask(f"{shown(given)} is not a call; write task.call(…)")
     return given
 
 

@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
-from ..clock import SECOND
+from ..clock import duration
 from ..errors import InvalidOption
 from ..job import Filter, state_named
 from .human import seconds
@@ -68,14 +68,23 @@ def chosen_filter(args: argparse.Namespace, terminal: Terminal) -> Filter:
     """The filter that the options describe. Raises `InvalidOption` for an unknown state or age."""
     before = None
     if args.older_than is not None:
-        before = terminal.clock.now() - round(seconds(args.older_than) * SECOND)
+        before = terminal.clock.now() - duration(seconds(args.older_than), "--older-than")
     return Filter(
         state=None if args.state is None else state_named(args.state),
-        queue=args.queue,
-        task=args.task,
-        tag=args.tag,
+        queue=_wanted(args.queue, "--queue"),
+        task=_wanted(args.task, "--task"),
+        tag=_wanted(args.tag, "--tag"),
         created_before=before,
     )
+
+
+def _wanted(text: str | None, option: str) -> str | None:
+    """What may stand in the file; it need not be a name that we would take."""
+    try:
+        (text or "").encode()
+    except UnicodeEncodeError:
+        raise InvalidOption(f"{option} is {text!a:.80}, which UTF-8 can not store") from None
+    return text
 
 
 def job_id(text: str) -> int:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
-from ..codec import JSON
+from ..codec import JSON, plain
+from ..errors import EncodingError
 from ..job import FINAL, Snapshot, State
 from .human import iso, number, span, times, when
 
@@ -19,6 +21,7 @@ COLORS: dict[State, str | None] = {
     State.CANCELLED: "yellow",
 }
 NO_ARGUMENTS = "none"
+_DEEPEST = 200
 
 
 def tags_of(job: Snapshot) -> list[str]:
@@ -27,14 +30,20 @@ def tags_of(job: Snapshot) -> list[str]:
     return [tag for tag in found if isinstance(tag, str)] if isinstance(found, list) else []
 
 
-def parsed(text: str | bytes | None) -> Any:
-    """The JSON value of a stored text, or None where it is none."""
-    if text is None:
+def parsed(stored: object) -> Any:
+    """The JSON value of a stored text, or None where it is none, or too deep to be written again."""
+    if not isinstance(stored, (str, bytes)):
         return None
     try:
-        return json.loads(text)
-    except ValueError:
+        value = plain(stored)
+    except EncodingError:
         return None
+    return value if _is_shallow(value, _DEEPEST) else None
+
+
+def _is_shallow(value: object, levels: int) -> bool:
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return levels > 0 and all(_is_shallow(each, levels - 1) for each in inner)
 
 
 def moment_of(job: Snapshot, now: int) -> str:
@@ -97,7 +106,7 @@ def as_json(job: Snapshot) -> dict[str, object]:
         "worker": job.worker,
         "cancelling": job.cancelling,
         "parked": job.parked,
-        "progress": job.progress,
+        "progress": job.progress if math.isfinite(job.progress or 0) else None,
         "progress_text": job.progress_text,
         "tags": tags_of(job),
         "meta": parsed(job.meta) or {},
@@ -114,8 +123,11 @@ def options_of(job: Snapshot) -> str:
     if not isinstance(kept, dict):
         return job.options or ""
     said = [f"{name} {value}" for name, value in kept.items() if name not in ("retry", "timeout")]
-    if isinstance(kept.get("retry"), dict):
-        said.append(f"at most {number(kept['retry'].get('max_attempts') or 0, 'attempt')}")
+    match kept.get("retry"):
+        case {"max_attempts": int(attempts)}:
+            said.append(f"at most {number(attempts, 'attempt')}")
+        case {"max_attempts": None}:
+            said.append("tried again without end")
     if isinstance(kept.get("timeout"), int):
         said.append(f"timeout {span(kept['timeout'])}")
     return ", ".join(said)
@@ -136,6 +148,8 @@ def encoded(body: str | bytes | None, codec: str | None) -> tuple[str, object]:
     """A stored value as text for people and as JSON for programs; it is never unpickled here."""
     if body is None or codec is None:
         return "None", None
+    if not isinstance(body, (str, bytes)):
+        return str(body), None
     if codec != JSON.name:
         size = f"{len(body):,} {'bytes' if isinstance(body, bytes) else 'characters'}"
         return f"({size}, written by the codec {codec!r})", None

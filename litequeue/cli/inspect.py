@@ -6,10 +6,10 @@ import argparse
 from collections.abc import Iterator
 from typing import Any
 
-from ..errors import InvalidOption
 from ..explain import explain
 from ..handle import Desk
 from ..job import FailedAttempt, LogLine, Snapshot
+from ..options import whole
 from ..storage.steps import StoredStep
 from .arguments import (
     DONE,
@@ -44,6 +44,7 @@ from .text import clean, clean_lines, cut, cut_middle
 _PAGE = 20
 _CALL = 60
 _LONGEST = 10_000
+_MOST = 1_000_000
 _OPTIONAL = {"arguments", "priority", "tags", "note"}
 
 
@@ -80,8 +81,7 @@ def add_list(commands: Any) -> None:
 
 def run_list(args: argparse.Namespace, terminal: Terminal) -> int:
     """List the jobs that match."""
-    if args.limit < 1:
-        raise InvalidOption(f"--limit is {args.limit}; give a number from 1")
+    whole(args.limit, "--limit", 1, _MOST)
     after = None if args.after is None else job_id(args.after)
     with reading(args.file, terminal.clock) as desk:
         jobs = desk.reports.jobs(chosen_filter(args, terminal), args.limit + 1, after)
@@ -134,8 +134,8 @@ def job_row(job: Snapshot, call: str, now: int) -> Row:
 
 def call_in_short(desk: Desk, id: int) -> str:
     """The arguments of a job, as far as they fit a column."""
-    text = call_of(*desk.reports.payload(id))[0]
-    return "" if text == NO_ARGUMENTS else cut_middle(clean(text[:_LONGEST]), _CALL)
+    text = call_of(*desk.reports.payload_head(id, _LONGEST))[0]
+    return "" if text == NO_ARGUMENTS else cut_middle(clean(text), _CALL)
 
 
 # --- show ----------------------------------------------------------------------------------------

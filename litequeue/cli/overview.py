@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from ..clock import SECOND, duration
 from ..handle import Desk
 from ..job import State, WorkerInfo
 from .arguments import DONE, NO, add_command, add_file, add_json, say_json
@@ -40,7 +41,7 @@ def add(commands: Any) -> None:
 
 def run_info(args: argparse.Namespace, terminal: Terminal) -> int:
     """Show the queues once, or until Ctrl-C."""
-    pause = seconds(args.every)
+    pause = duration(seconds(args.every), "--every") / SECOND
     with reading(args.file, terminal.clock) as desk:
         if not args.watch:
             show_info(args, terminal, desk)

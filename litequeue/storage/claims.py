@@ -6,12 +6,12 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from sqlite3 import Connection
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from ..job import Claim, Claimed, Lease, Rule, Want
 from . import flow, limits
+from .rows import TEXT_OR_NONE, WHOLE, WHOLE_OR_NONE, Row, record, sound
 
-Row = tuple[Any, ...]
 CHUNK = 1000
 CASCADE = 100
 
@@ -47,6 +47,10 @@ SELECT id, task, payload, codec, priority, failures, crashes, run_at, ack, max_c
 FROM litequeue_job WHERE state = 'ready' AND parked = 0 AND queue = ?
 ORDER BY priority DESC, run_at, id LIMIT ?
 """
+_CANDIDATE = (
+    *(WHOLE, str, object, str, WHOLE, WHOLE, WHOLE, WHOLE, TEXT_OR_NONE, WHOLE_OR_NONE, TEXT_OR_NONE),
+    *(TEXT_OR_NONE, WHOLE, WHOLE_OR_NONE, TEXT_OR_NONE, TEXT_OR_NONE, WHOLE_OR_NONE),
+)
 CLAIM = """
 UPDATE litequeue_job NOT INDEXED
 SET state = 'running', worker = ?, attempt = attempt + 1, started_at = ?, progress = NULL,
@@ -58,15 +62,29 @@ UPDATE litequeue_job
 SET state = 'cancelled', reason = iif(expires_at = 0, 'parent', 'expired'), finished_at = ?
 WHERE id = ? AND state = 'ready'
 """
+# An attempt that was written by hand so that none can come after it.
+MOST_ATTEMPTS = 1_000_000_000
+WORN_OUT = """
+UPDATE litequeue_job
+SET state = 'failed', reason = 'error', finished_at = ?, message = 'its attempt is no number that can rise'
+WHERE id = ? AND state = 'ready'
+"""
 PARK = "UPDATE litequeue_job SET parked = 1 WHERE id = ? AND state = 'ready'"
 REVIVE = """
 UPDATE litequeue_job SET parked = 0 WHERE id IN (
   SELECT id FROM litequeue_job WHERE state = 'ready' AND parked = 1 AND queue = ? AND task = ?
   ORDER BY priority DESC, run_at, id LIMIT ?)
 """
-FIRST_PARKED = (
-    "SELECT min(task) FROM litequeue_job WHERE state = 'ready' AND parked = 1 AND queue = ? AND task > ?"
-)
+# A seek per name. UNION, not UNION ALL: it ends also where a damaged index gives a name again.
+PARKED = """
+WITH RECURSIVE met (name) AS (
+  SELECT min(task) FROM litequeue_job WHERE state = 'ready' AND parked = 1 AND queue = :queue
+  UNION
+  SELECT (SELECT min(task) FROM litequeue_job
+          WHERE state = 'ready' AND parked = 1 AND queue = :queue AND task > met.name)
+  FROM met WHERE met.name IS NOT NULL)
+SELECT name FROM met WHERE name IS NOT NULL
+"""
 PAYLOAD = "SELECT body FROM litequeue_blob WHERE job = ? AND kind = 'payload'"
 NEXT_DUE = """
 SELECT min(run_at), (SELECT min(open_at) FROM litequeue_hold WHERE queue = :queue AND open_at IS NOT NULL)
@@ -129,7 +147,7 @@ def claim(connection: Connection, worker: int, wants: Iterable[Want], now: int) 
 
 
 def _look(connection: Connection, queue: str) -> _Look:
-    return _Look._make(connection.execute(LOOK, {"queue": queue}).fetchone())
+    return record(_Look, connection.execute(LOOK, {"queue": queue}).fetchone(), "litequeue_job")
 
 
 def expire(connection: Connection, now: int) -> None:
@@ -156,19 +174,15 @@ def is_work_waiting(connection: Connection, queues: Iterable[str], now: int) -> 
 
 def next_due(connection: Connection, queues: Iterable[str]) -> int | None:
     """When the next scheduled job of these queues is due, a limit may open, or any job expires."""
-    found: list[int | None] = [connection.execute(NEXT_EXPIRY).fetchone()[0]]
-    for queue in queues:
-        found += connection.execute(NEXT_DUE, {"queue": queue}).fetchone()
+    rows = [connection.execute(NEXT_EXPIRY).fetchone()]
+    rows += [connection.execute(NEXT_DUE, {"queue": queue}).fetchone() for queue in queues]
+    found = [due for row in rows for due in sound(row, (WHOLE_OR_NONE,) * len(row), "litequeue_job")]
     return min((due for due in found if due is not None), default=None)
 
 
 def parked_tasks(connection: Connection, queue: str) -> frozenset[str]:
-    """The tasks of which a worker could not make sense; one seek for each of them."""
-    tasks: list[str] = []
-    name = ""
-    while (name := connection.execute(FIRST_PARKED, (queue, name)).fetchone()[0]) is not None:
-        tasks.append(name)
-    return frozenset(tasks)
+    """The tasks of which a worker could not make sense."""
+    return frozenset(row[0] for row in connection.execute(PARKED, {"queue": queue}).fetchall())
 
 
 def _left(want: Want, taken: list[Claimed]) -> Want:
@@ -232,9 +246,7 @@ def _candidates(connection: Connection, want: Want, now: int, met: _Met) -> list
     chosen: list[tuple[Row, bool]] = []
     for size in (wanted, max(CHUNK, wanted)):
         rows = connection.execute(CANDIDATES, (want.queue, size)).fetchall()
-        late = [(now, row[0]) for row in rows if _is_past(row[13], now)]
-        connection.executemany(TOO_LATE, late)
-        rows_in_time = [row for row in rows if not _is_past(row[13], now)]
+        rows_in_time = [row for row in rows if _is_fit(connection, row, now)]
         met.parked += _park(connection, [row for row in rows_in_time if row[1] in want.refused])
         met.unknown.update(row[1] for row in rows_in_time if not _is_judged(row[1], want))
         chosen = _choose(rows_in_time, want, admission)
@@ -242,6 +254,18 @@ def _candidates(connection: Connection, want: Want, now: int, met: _Met) -> list
             break
     met.parked += admission.blocked
     return chosen
+
+
+def _is_fit(connection: Connection, row: Row, now: int) -> bool:
+    """Whether a job can be taken at all; what is too late for that, or for ever, ends here."""
+    sound(row, _CANDIDATE, "litequeue_job")
+    if _is_past(row[13], now):
+        connection.execute(TOO_LATE, (now, row[0]))
+        return False
+    if row[12] >= MOST_ATTEMPTS:
+        connection.execute(WORN_OUT, (now, row[0]))
+        return False
+    return True
 
 
 def _park(connection: Connection, refused: list[Row]) -> int:

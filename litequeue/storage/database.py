@@ -23,7 +23,7 @@ from .patience import Patience
 from .readers import Readers
 from .sidefile import SideFile, open_side_file
 from .transactions import Lent, roll_back, run_group, run_on_foreign, run_plain, savepoint
-from .translate import translate, translated
+from .translate import DRIVER_ERRORS, translate, translated
 
 T = TypeVar("T")
 
@@ -75,7 +75,7 @@ class Database:
         self._require_open()
         try:
             return self._readers.run(operation)
-        except sqlite3.Error as error:
+        except DRIVER_ERRORS as error:
             raise self._ours(error) from error
 
     def write(
@@ -95,8 +95,7 @@ class Database:
             with translated(self.path, self._distrust.heed), savepoint(joined):
                 return run_plain(operation, joined)
         self._require_free()
-        result: T = self._gate.pass_through(Ticket(operation, durability, is_single))
-        return result
+        return self._gate.pass_through(Ticket(operation, durability, is_single))  # type: ignore[no-any-return]
 
     def write_on(self, connection: Connection, operation: Callable[[Connection], T]) -> T:
         """Run an operation inside the transaction of the caller's own connection to the same file."""
@@ -112,9 +111,10 @@ class Database:
             self._distrust.end(self._patience.begin)
             connection = lent.connection = self._lend()
             self._patience.begin(connection)
+            connection.text_factory = str  # the borrower's; what we read through it has our own again
         except BaseException as error:
             self._take_back(lent)
-            if isinstance(error, (sqlite3.Error, OSError)):
+            if isinstance(error, DRIVER_ERRORS):
                 raise self._ours(error) from error
             raise
         return connection
@@ -351,7 +351,7 @@ class Database:
 
     def _ours(self, error: Exception) -> Exception:
         """What to raise for an error of the driver or the system; a file that is gone explains most."""
-        if not isinstance(error, (sqlite3.Error, OSError)):
+        if not isinstance(error, DRIVER_ERRORS):
             return error
         self._distrust.heed(error)
         try:

@@ -12,9 +12,12 @@ from sqlite3 import Connection
 from ..job import NewJobs
 from .settling import INLINE_LIMIT
 
-LAST_ID = """
-SELECT max(coalesce((SELECT max(id) FROM litequeue_job), 0),
-           coalesce((SELECT CAST(value AS INTEGER) FROM litequeue_meta WHERE key = 'last_id'), 0))
+# Ids beyond these were written by hand; without the bound there would be none after them.
+_IDS = "BETWEEN 0 AND 9007199254740991"
+LAST_ID = f"""
+SELECT max(coalesce((SELECT max(id) FROM litequeue_job WHERE id {_IDS}), 0),
+           coalesce((SELECT CAST(value AS INTEGER) FROM litequeue_meta
+                     WHERE key = 'last_id' AND CAST(value AS INTEGER) {_IDS}), 0))
 """
 _IN_COMMON = (
     *("created_at", "state", "run_at", "task", "queue", "codec", "priority", "expires_at", "retention"),

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from sqlite3 import Connection
 from typing import NamedTuple
 
-from ..clock import SECOND
+from ..clock import LONGEST, SECOND
 from ..errors import QueueFull
 from ..job import NewJobs, Rule
 
@@ -146,8 +146,10 @@ def _windows(rule: Rule) -> list[tuple[int, int]]:
     """How many may start in which time: `burst` in their share of it are `rate_count` in all of it."""
     if rule.rate_count is None or rule.rate_period is None:
         return []
+    if not (0 < rule.rate_count <= MANY and 0 < rule.rate_period <= LONGEST):
+        return []  # nobody but a hand in the file has written it
     windows = [(rule.rate_count, rule.rate_period + SLACK)]
-    if rule.burst is not None and rule.burst < rule.rate_count:
+    if rule.burst is not None and 0 < rule.burst < rule.rate_count:
         windows.append((rule.burst, rule.rate_period * rule.burst // rule.rate_count + SLACK))
     return windows
 

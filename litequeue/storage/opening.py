@@ -7,7 +7,7 @@ import os
 import re
 import sqlite3
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from sqlite3 import Connection
@@ -15,6 +15,8 @@ from sqlite3 import Connection
 from .. import errors
 from .checkpoint import LOG_LIMIT, carries_reset_fault
 from .gate import Durability
+from .rows import TEXT_OR_NONE, readable, sound
+from .surroundings import refuse_planted
 
 SCHEMA_VERSION = 2
 _OLDEST_SQLITE = (3, 37, 0)
@@ -65,6 +67,7 @@ def find_or_make(path: str, *, read_only: bool = False) -> str:
     refuse_network(real)
     if os.path.isdir(real):
         raise errors.NotADatabase(f"{path}: this is a folder; give the path of a file")
+    refuse_planted(path, real)
     if os.path.exists(path):
         return real
     if os.path.islink(path):
@@ -165,16 +168,21 @@ def stored_version(connection: Connection, path: str) -> int | None:
     Raises `ForeignTables` when something with a name of ours is not ours, `SchemaTooNew` when a newer
     litequeue made it.
     """
-    names = {row[0].lower() for row in connection.execute("SELECT name FROM sqlite_schema").fetchall()}
-    ours = sorted(names & schema_names())
+    rows = connection.execute("SELECT name, sql FROM sqlite_schema").fetchall()
+    checked = [sound(row, (str, TEXT_OR_NONE), "sqlite_schema") for row in rows]
+    found = {name.lower(): text or "" for name, text in checked}
+    ours = sorted(found.keys() & schema_parts().keys())
     if not ours:
         return None
-    version = _version_row(connection) if "litequeue_meta" in ours else None
+    # Not asked of another's table of that name: it may be a view that never ends.
+    version = _version_row(connection) if _is_ours("litequeue_meta", found) else None
     if version is None:
         raise errors.ForeignTables(
             f"{path}: there is a {ours[0]} in this file that litequeue did not make; "
             "rename it, or give litequeue a file of its own"
         )
+    if version == SCHEMA_VERSION:
+        _require_parts(found, path)
     if version > SCHEMA_VERSION:
         raise errors.SchemaTooNew(
             f"{path}: its schema has version {version}, this litequeue knows {SCHEMA_VERSION}; upgrade it"
@@ -182,12 +190,28 @@ def stored_version(connection: Connection, path: str) -> int | None:
     return version
 
 
+def _is_ours(name: str, found: Mapping[str, str]) -> bool:
+    """Whether what bears a name of ours holds our text, word by word; a later version may have added some."""
+    text, ours = found.get(name, ""), schema_parts()[name]
+    words = iter(_words(text))
+    return text == ours or all(word in words for word in _words(ours))
+
+
+def _words(text: str) -> list[str]:
+    return re.sub(r"--.*", "", text).split()
+
+
+def _require_parts(found: Mapping[str, str], path: str) -> None:
+    for name in schema_parts():
+        if not _is_ours(name, found):
+            raise errors.ForeignTables(
+                f"{path}: its {name} is not as litequeue made it; undo that change, or restore a backup"
+            )
+
+
 def _version_row(connection: Connection) -> int | None:
-    columns = [row[1] for row in connection.execute("PRAGMA table_info(litequeue_meta)").fetchall()]
-    if columns != ["key", "value"]:
-        return None
     row = connection.execute("SELECT value FROM litequeue_meta WHERE key = 'version'").fetchone()
-    return int(row[0]) if row and str(row[0]).isdigit() else None
+    return int(row[0]) if row and re.fullmatch("[1-9][0-9]{0,8}", str(row[0])) else None
 
 
 def prepare(connection: Connection, path: str, begin: Callable[[Connection], None]) -> None:
@@ -232,9 +256,10 @@ def schema_text() -> str:
 
 
 @cache
-def schema_names() -> frozenset[str]:
-    """The names of all that `schema.sql` makes."""
-    return frozenset(_CREATED.findall(schema_text()))
+def schema_parts() -> Mapping[str, str]:
+    """All that `schema.sql` makes: each thing's text, as SQLite keeps it, by its name."""
+    made = (part[part.find("CREATE") :].rstrip().removesuffix(";") for part in statements(schema_text()))
+    return {_CREATED.findall(part)[0]: part for part in made if part.startswith("CREATE")}
 
 
 def statements(script: str) -> Iterator[str]:
@@ -263,6 +288,7 @@ def _set_modes(connection: Connection, path: str) -> None:
 
 def set_pragmas(connection: Connection, durability: Durability | None) -> None:
     """What every connection of ours needs, and one that writes besides."""
+    connection.text_factory = readable
     connection.execute("PRAGMA trusted_schema = OFF")
     connection.execute("PRAGMA secure_delete = OFF").fetchall()
     connection.execute(f"PRAGMA journal_size_limit = {LOG_LIMIT}").fetchall()

@@ -44,7 +44,14 @@ WHERE queue = ? AND state = ? AND finished_at + retention <= ? AND finished_at I
   AND NOT ({_IS_NEEDED})
 LIMIT 1
 """
-NEXT_QUEUE = "SELECT min(queue) FROM litequeue_job WHERE finished_at IS NOT NULL AND queue > ?"
+ENDED_QUEUES = """
+WITH RECURSIVE met (name) AS (
+  SELECT min(queue) FROM litequeue_job WHERE finished_at IS NOT NULL
+  UNION
+  SELECT (SELECT min(queue) FROM litequeue_job WHERE finished_at IS NOT NULL AND queue > met.name)
+  FROM met WHERE met.name IS NOT NULL)
+SELECT name FROM met WHERE name IS NOT NULL
+"""
 PAUSE = """
 INSERT INTO litequeue_queue (name, paused_at) VALUES (:name, :at)
 ON CONFLICT (name) DO UPDATE SET paused_at = excluded.paused_at
@@ -99,8 +106,7 @@ def delete(connection: Connection, id: int, now: int) -> bool:
 
 def is_prunable(connection: Connection, now: int) -> bool:
     """Whether there is a job to prune."""
-    queue = ""
-    while (queue := connection.execute(NEXT_QUEUE, (queue,)).fetchone()[0]) is not None:
+    for (queue,) in connection.execute(ENDED_QUEUES).fetchall():
         for state in _FINAL:
             if connection.execute(IS_PRUNABLE, (queue, state, now)).fetchone() is not None:
                 return True
@@ -109,8 +115,8 @@ def is_prunable(connection: Connection, now: int) -> bool:
 
 def prune(connection: Connection, now: int, limit: int) -> int:
     """Delete at most so many final jobs whose retention is over; how many."""
-    gone, queue = 0, ""
-    while (queue := connection.execute(NEXT_QUEUE, (queue,)).fetchone()[0]) is not None:
+    gone = 0
+    for (queue,) in connection.execute(ENDED_QUEUES).fetchall():
         for state in _FINAL:
             gone += connection.execute(PRUNE, (queue, state, now, limit - gone)).rowcount
     return gone

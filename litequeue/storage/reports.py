@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from sqlite3 import Connection
-from typing import Any
+from typing import Any, TypeVar
 
 from ..errors import JobNotFound
 from ..job import (
@@ -18,10 +18,11 @@ from ..job import (
     StoredResult,
     WorkerInfo,
 )
-from . import flow, limits
+from . import flow, limits, rows
 from .database import Database
 from .transactions import snapshot
 
+T = TypeVar("T")
 COLUMNS = """id, task, queue, state, reason, priority, attempt, failures, crashes, max_crashes, created_at,
   run_at, started_at, finished_at, expires_at, worker, cancelling, parked, progress, progress_text, ack, tags,
   meta, options, codec, message, unique_key, limit_key, pending, takes, schedule, scheduled_for"""
@@ -61,6 +62,11 @@ PAYLOAD = """
 SELECT coalesce(payload, (SELECT body FROM litequeue_blob WHERE job = :id AND kind = 'payload')), codec
 FROM litequeue_job WHERE id = :id
 """
+PAYLOAD_HEAD = """
+SELECT substr(coalesce(payload, (SELECT body FROM litequeue_blob WHERE job = :id AND kind = 'payload')),
+              1, :length), codec
+FROM litequeue_job WHERE id = :id
+"""
 RESULT = """
 SELECT coalesce(result, (SELECT body FROM litequeue_blob WHERE job = :id AND kind = 'result')), result_codec
 FROM litequeue_job WHERE id = :id
@@ -88,14 +94,19 @@ COUNTS = {
       SELECT count(*) FROM litequeue_job
       WHERE queue = :queue AND state = 'cancelled' AND finished_at IS NOT NULL""",
 }
-# The next name after a given one, in each index that begins with the queue: a seek each, never a scan.
-NEXT_QUEUE = """
-SELECT min(name) FROM (
-  SELECT min(queue) AS name FROM litequeue_job WHERE state = 'ready' AND parked = 0 AND queue > :name
-  UNION ALL SELECT min(queue) FROM litequeue_job WHERE state = 'ready' AND parked = 1 AND queue > :name
-  UNION ALL SELECT min(queue) FROM litequeue_job WHERE state = 'scheduled' AND queue > :name
-  UNION ALL SELECT min(queue) FROM litequeue_job WHERE state = 'blocked' AND queue > :name
-  UNION ALL SELECT min(queue) FROM litequeue_job WHERE finished_at IS NOT NULL AND queue > :name)
+# One name after the other, in each index that begins with the queue: a seek each, never a scan.
+_NEXT = """(SELECT min(name) FROM (
+  SELECT min(queue) AS name FROM litequeue_job WHERE state = 'ready' AND parked = 0 {behind}
+  UNION ALL SELECT min(queue) FROM litequeue_job WHERE state = 'ready' AND parked = 1 {behind}
+  UNION ALL SELECT min(queue) FROM litequeue_job WHERE state = 'scheduled' {behind}
+  UNION ALL SELECT min(queue) FROM litequeue_job WHERE state = 'blocked' {behind}
+  UNION ALL SELECT min(queue) FROM litequeue_job WHERE finished_at IS NOT NULL {behind}))"""
+QUEUES = f"""
+WITH RECURSIVE met (name) AS (
+  SELECT {_NEXT.format(behind="")}
+  UNION
+  SELECT {_NEXT.format(behind="AND queue > met.name")} FROM met WHERE met.name IS NOT NULL)
+SELECT name FROM met WHERE name IS NOT NULL
 """
 RUNNING_QUEUES = "SELECT DISTINCT queue FROM litequeue_job WHERE state = 'running' AND worker > 0"
 OLDEST_READY = """
@@ -132,10 +143,7 @@ class Reports:
 
     def job(self, id: int) -> Snapshot:
         """One job as it is now. Raises `JobNotFound`."""
-        row = self.database.read(lambda c: c.execute(ONE, (id,)).fetchone())
-        if row is None:
-            raise JobNotFound(f"{self.database.path}: there is no job {id}; was it deleted, or pruned?")
-        return _snapshot(row)
+        return self._one(id, lambda c: [_snapshot(row) for row in c.execute(ONE, (id,)).fetchall()])
 
     def jobs(self, chosen: Filter, limit: int = 100, after: int | None = None) -> list[Snapshot]:
         """The jobs that match, newest first, at most `limit`; `after` is the last id of the page before."""
@@ -155,6 +163,12 @@ class Reports:
         body, codec = self._row_of(id, PAYLOAD)
         return body, codec  # type: ignore[return-value]
 
+    def payload_head(self, id: int, length: int) -> tuple[str | bytes, str]:
+        """The beginning of `payload`, for lists: a payload may be large, and a page has many."""
+        values = {"id": id, "length": length}
+        body, codec = self._one(id, lambda c: c.execute(PAYLOAD_HEAD, values).fetchall())
+        return body, codec
+
     def result(self, id: int) -> StoredResult:
         """The encoded result of a job. Raises `JobNotFound`."""
         body, codec = self._row_of(id, RESULT)
@@ -162,9 +176,12 @@ class Reports:
 
     def failures(self, id: int) -> list[FailedAttempt]:
         """The attempts of a job that failed, oldest first."""
-        return [
-            FailedAttempt(*row) for row in self.database.read(lambda c: c.execute(FAILURES, (id,)).fetchall())
-        ]
+
+        def operation(connection: Connection) -> list[FailedAttempt]:
+            found = connection.execute(FAILURES, (id,)).fetchall()
+            return [rows.record(FailedAttempt, row, "litequeue_failure") for row in found]
+
+        return self.database.read(operation)
 
     def parents(self, id: int) -> list[int]:
         """The ids of the jobs that this one waits or waited for."""
@@ -185,7 +202,12 @@ class Reports:
 
     def log(self, id: int) -> list[LogLine]:
         """What the job's attempts logged, oldest first."""
-        return [LogLine(*row) for row in self.database.read(lambda c: c.execute(LOG, (id,)).fetchall())]
+
+        def operation(connection: Connection) -> list[LogLine]:
+            found = connection.execute(LOG, (id,)).fetchall()
+            return [rows.record(LogLine, row, "litequeue_log") for row in found]
+
+        return self.database.read(operation)
 
     def counts(self, queue: str) -> dict[State, int]:
         """How many jobs of the queue are in each state."""
@@ -219,18 +241,25 @@ class Reports:
 
     def workers(self) -> list[WorkerInfo]:
         """All workers that signed on and did not sign off, the dead among them."""
-        rows = self.database.read(lambda c: c.execute(WORKERS).fetchall())
-        return [_worker(row) for row in rows]
+
+        def operation(connection: Connection) -> list[WorkerInfo]:
+            found = connection.execute(WORKERS).fetchall()
+            return [rows.record(WorkerInfo, row, "litequeue_worker") for row in found]
+
+        return self.database.read(operation)
 
     def cancelling(self, worker: int) -> list[tuple[int, int]]:
         """The leases of a worker's jobs that were asked to stop."""
         return self.database.read(lambda c: c.execute(CANCELLING, (worker,)).fetchall())
 
     def _row_of(self, id: int, query: str) -> Sequence[object]:
-        row: Sequence[object] | None = self.database.read(lambda c: c.execute(query, {"id": id}).fetchone())
-        if row is None:
+        return self._one(id, lambda c: c.execute(query, {"id": id}).fetchall())
+
+    def _one(self, id: int, operation: Callable[[Connection], Sequence[T]]) -> T:
+        found = self.database.read(operation)
+        if not found:
             raise JobNotFound(f"{self.database.path}: there is no job {id}; was it deleted, or pruned?")
-        return row
+        return found[0]
 
 
 def matching(connection: Connection, chosen: Filter, after: int, limit: int = FEW) -> list[int]:
@@ -265,24 +294,12 @@ def _handful(connection: Connection, state: State, queue: str | None) -> tuple[i
     return ids if len(ids) <= FEW else None
 
 
-def _snapshot(row: Sequence[object]) -> Snapshot:
-    values = list(row)
-    values[3] = State(values[3])  # type: ignore[arg-type]
-    values[16], values[17] = bool(values[16]), bool(values[17])
-    return Snapshot(*values)  # type: ignore[arg-type]
-
-
-def _worker(row: Sequence[object]) -> WorkerInfo:
-    values = list(row)
-    values[3] = tuple(json.loads(str(values[3])))
-    values[10] = bool(values[10])
-    return WorkerInfo(*values)  # type: ignore[arg-type]
+def _snapshot(row: rows.Row) -> Snapshot:
+    return rows.record(Snapshot, row, "litequeue_job")
 
 
 def _queue_names(connection: Connection) -> list[str]:
-    names = {row[0] for row in connection.execute(RUNNING_QUEUES).fetchall()}
-    names.update(row[0] for row in connection.execute(PAUSED).fetchall())
-    name = ""
-    while (name := connection.execute(NEXT_QUEUE, {"name": name}).fetchone()[0]) is not None:
-        names.add(name)
-    return sorted(names)
+    found = [
+        row for query in (QUEUES, RUNNING_QUEUES, PAUSED) for row in connection.execute(query).fetchall()
+    ]
+    return sorted({rows.sound(row, (str,), "litequeue_job")[0] for row in found})

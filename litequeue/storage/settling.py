@@ -37,13 +37,15 @@ RETRY_LATER = """
 UPDATE litequeue_job
 SET state = iif(cancelling, 'cancelled', 'scheduled'), reason = iif(cancelling, 'cancelled', NULL),
     finished_at = iif(cancelling, :now, NULL), run_at = :run_at, worker = NULL, cancelling = 0,
-    failures = failures + :failures, started_at = coalesce(started_at, :now), expires_at = NULL
+    failures = min(failures, 1000000000) + :failures, started_at = coalesce(started_at, :now),
+    expires_at = NULL
 WHERE id = :id AND attempt = :attempt AND state = 'running'
 """
 FAIL = """
 UPDATE litequeue_job
 SET state = iif(cancelling, 'cancelled', 'failed'), reason = iif(cancelling, 'cancelled', :reason),
-    finished_at = :now, worker = NULL, cancelling = 0, message = :message, failures = failures + 1,
+    finished_at = :now, worker = NULL, cancelling = 0, message = :message,
+    failures = min(failures, 1000000000) + 1,  -- one that was written by hand may leave no room to count
     started_at = coalesce(started_at, :now)
 WHERE id = :id AND attempt = :attempt AND state = 'running'
 """
@@ -68,7 +70,8 @@ SET state = CASE WHEN cancelling THEN 'cancelled' WHEN ack = 'early' THEN 'faile
                   WHEN crashes + 1 >= coalesce(max_crashes, :max_crashes) THEN 'crashed' END,
     finished_at = iif(cancelling OR ack = 'early' OR crashes + 1 >= coalesce(max_crashes, :max_crashes),
                       :now, NULL),
-    crashes = crashes + 1, expires_at = NULL, worker = NULL, cancelling = 0, message = :message
+    crashes = min(crashes, 1000000000) + 1, expires_at = NULL, worker = NULL, cancelling = 0,
+    message = :message
 WHERE id = :id AND attempt = :attempt AND state = 'running'
 """
 # It would wait again, but while it ran a newer job with its unique key came to wait in its place.
@@ -92,7 +95,8 @@ WHERE id = :id AND attempt = :attempt AND state = 'running'
 ADD_FAILURE = "INSERT OR REPLACE INTO litequeue_failure VALUES (?, ?, ?, ?, ?, ?, ?)"
 ADD_LOG = """
 INSERT INTO litequeue_log (job, number, attempt, at, text)
-SELECT :job, coalesce((SELECT max(number) FROM litequeue_log WHERE job = :job), 0) + 1, :attempt, :at, :text
+SELECT :job, 1 + coalesce(max(number), 0), :attempt, :at, :text
+FROM litequeue_log WHERE job = :job AND number < 1000000000
 """
 ADD_RESULT = "INSERT OR REPLACE INTO litequeue_blob (job, kind, body) VALUES (?, 'result', ?)"
 # A task's transaction shuts out its own worker's heartbeat; give that the time to renew what it could not.

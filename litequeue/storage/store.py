@@ -7,7 +7,7 @@ from sqlite3 import Connection
 from typing import TypeVar
 
 from ..clock import Clock
-from ..errors import JobNotFound, LeaseLost, NotAllowed
+from ..errors import DatabaseDamaged, JobNotFound, LeaseLost, NotAllowed
 from ..job import (
     Claim,
     Complete,
@@ -24,7 +24,7 @@ from ..job import (
     Turn,
     Want,
 )
-from . import claims, enqueuing, flow, limits, operating, settling
+from . import claims, enqueuing, flow, limits, operating, rows, settling
 from .database import Database
 from .gate import Durability
 from .reports import matching
@@ -277,7 +277,7 @@ class Store:
                 raise JobNotFound(f"{self.database.path}: there is no job {job}")
             changed = change(connection)
             after = connection.execute(STATE_OF, (job,)).fetchone()
-            return State((after or before)[0]), changed
+            return rows.state((after or before)[0]), changed
 
         if connection is not None:
             return self.database.write_on(connection, operation)
@@ -297,12 +297,16 @@ class Store:
         """The ids of the jobs that match, in chunks, so that no transaction is long."""
         last = 0
         while ids := self.database.read(lambda c, after=last: matching(c, chosen, after)):  # type: ignore[misc]
+            if ids[-1] <= last:
+                raise DatabaseDamaged(
+                    f"{self.database.path}: job {ids[-1]} stands behind job {last}; restore a backup"
+                )
             yield ids
             last = ids[-1]
 
     def _queues_of(self, jobs: Sequence[int]) -> list[str]:
-        rows = [self.database.read(lambda c, id=id: c.execute(QUEUE_OF, (id,)).fetchone()) for id in jobs]  # type: ignore[misc]
-        return [row[0] for row in rows if row]
+        found = [self.database.read(lambda c, id=id: c.execute(QUEUE_OF, (id,)).fetchone()) for id in jobs]  # type: ignore[misc]
+        return [row[0] for row in found if row]
 
 
 def _lost(lease: Lease) -> str:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 from .. import errors
 from . import opening
 from .gate import Ticket
+from .rows import readable
 from .translate import translate, translated
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ def end(lent: Lent) -> None:
     connection = lent.connection
     if connection is not None and not lent.ended:
         roll_back(connection)
-        connection.row_factory, connection.text_factory = None, str
+        connection.row_factory, connection.text_factory = None, readable
         if lent.identity is not None:
             connection.close()
     lent.ended = True  # only now: a signal may have this done again
@@ -224,7 +225,7 @@ def savepoint(connection: Connection) -> Iterator[None]:
 def run_plain(operation: Callable[[Connection], T], connection: Connection) -> T:
     """Run an operation of ours on a connection whose row factory belongs to somebody else."""
     factories = connection.row_factory, connection.text_factory
-    connection.row_factory, connection.text_factory = None, str
+    connection.row_factory, connection.text_factory = None, readable
     try:
         return operation(connection)
     finally:

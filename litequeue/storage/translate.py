@@ -40,7 +40,13 @@ _BY_NUMBER = {
     errno.EACCES: sqlite3.SQLITE_PERM,
     errno.EROFS: sqlite3.SQLITE_READONLY,
 }
+# The last comes when SQLite's own message quotes what is damaged.
+DRIVER_ERRORS = (sqlite3.Error, OSError, UnicodeDecodeError)
 _STALE = "this transaction has read what another has changed since; open it with BEGIN IMMEDIATE"
+
+
+class Unsound(sqlite3.DatabaseError):
+    """A row holds what can not have been stored there."""
 
 
 def primary_code(error: sqlite3.Error) -> int:
@@ -53,8 +59,10 @@ def is_busy(error: sqlite3.Error) -> bool:
     return primary_code(error) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 
-def translate(error: sqlite3.Error | OSError, path: str) -> errors.LiteQueueError:
+def translate(error: sqlite3.Error | OSError | UnicodeDecodeError, path: str) -> errors.LiteQueueError:
     """Our error for one of the driver or the system."""
+    if isinstance(error, (Unsound, UnicodeDecodeError)):
+        return errors.DatabaseDamaged(f"{path}: the file is damaged; restore a backup: {error}")
     if isinstance(error, OSError):
         kind, advice = _BY_CODE[_BY_NUMBER.get(error.errno or 0, sqlite3.SQLITE_IOERR)]
         return kind(f"{path}: {advice}: {error}")
@@ -75,7 +83,7 @@ def translated(path: str, heed: Callable[[Exception], None] | None = None) -> It
     """Raise our errors for the driver's and the system's within the block; `heed` hears of them first."""
     try:
         yield
-    except (sqlite3.Error, OSError) as error:
+    except DRIVER_ERRORS as error:
         if heed is not None:
             heed(error)
         raise translate(error, path) from error

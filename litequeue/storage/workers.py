@@ -15,6 +15,7 @@ from . import settling
 from .database import Database
 from .gate import Durability
 from .reports import Reports
+from .rows import TEXT_OR_NONE, WHOLE, WHOLE_OR_NONE, Row, sound
 
 SIGN_ON = """
 INSERT INTO litequeue_worker (name, pid, queues, threads, started_at, seen_at, boot, lease_until, lock_inode)
@@ -24,11 +25,14 @@ RENEW = "UPDATE litequeue_worker SET lease_until = ?, seen_at = ? WHERE id = ?"
 STOPPING = "UPDATE litequeue_worker SET stopping = 1 WHERE id = ?"
 SIGN_OFF = "DELETE FROM litequeue_worker WHERE id = ?"
 STILL_DEAD = "SELECT 1 FROM litequeue_worker WHERE id = ? AND lease_until = ?"
-OWNERS = "SELECT DISTINCT worker FROM litequeue_job WHERE state = 'running' AND worker > 0"
+OWNERS = "SELECT DISTINCT worker FROM litequeue_job WHERE state = 'running' AND worker IS NOT NULL"
 SIGNED_ON = "SELECT id FROM litequeue_worker"
 JOBS_OF = (
     "SELECT id, attempt, started_at, queue, ack FROM litequeue_job WHERE state = 'running' AND worker = ?"
 )
+
+
+_HELD = (WHOLE, WHOLE, WHOLE_OR_NONE, str, TEXT_OR_NONE)
 
 
 class Workers:
@@ -91,7 +95,7 @@ class Workers:
 
         def operation(connection: Connection) -> set[str]:
             queues = set()
-            for id, attempt, started_at, queue, ack in connection.execute(JOBS_OF, (worker,)).fetchall():
+            for id, attempt, started_at, queue, ack in _jobs_of(connection, worker):
                 lease = Lease(id, attempt)
                 if ack == "early" and started_at is not None:
                     settling.crash(connection, lease, left, now)  # it had begun, and must not begin again
@@ -156,9 +160,14 @@ class Workers:
         return len(queues)
 
 
+def _jobs_of(connection: Connection, worker: int) -> list[Row]:
+    rows = connection.execute(JOBS_OF, (worker,)).fetchall()
+    return [sound(row, _HELD, "litequeue_job") for row in rows]
+
+
 def _take_jobs(connection: Connection, worker: int, failure: Failure, now: int) -> list[str]:
     """Take a dead worker's jobs from it; a job that only waited there is not blamed. Their queues."""
-    rows = connection.execute(JOBS_OF, (worker,)).fetchall()
+    rows = _jobs_of(connection, worker)
     for id, attempt, started_at, _, _ in rows:
         if started_at is None:
             settling.settle(connection, Release(Lease(id, attempt)), now)

@@ -16,7 +16,7 @@ from ..clock import SECOND, Clock
 from ..codec import Codec, reader, result_body
 from ..context import Mailbox, RunningJob, no_transaction
 from ..directives import Cancel, Reject, RetryLater, Snooze, TaskTimeout
-from ..errors import BadArguments, EncodingError, InvalidOption
+from ..errors import BadArguments, EncodingError, InvalidOption, shown
 from ..job import (
     Cancelled,
     Claimed,
@@ -214,7 +214,7 @@ class Execution:
             return next_delay(assignment.policy.retry, assignment.claimed.failures + 1, error, self._rng)
         except BaseException as fault:  # a retry function is the user's code too
             assignment.mailbox.put_line(
-                self._clock.now(), f"the retry function raised {fault!r}; no more tries"
+                self._clock.now(), f"the retry function raised {shown(fault)}; no more tries"
             )
             return None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 
 from ..clock import SECOND
-from ..errors import InvalidOption
+from ..errors import InvalidOption, shown
 from ..options import text_name, whole
 
 
@@ -28,7 +28,7 @@ class WorkerOptions:
         if self.max_jobs is not None:
             whole(self.max_jobs, "max_jobs", 1, 2**62)
         if type(self.burst) is not bool:
-            raise InvalidOption(f"burst is {self.burst!r}; give True or False")
+            raise InvalidOption(f"burst is {shown(self.burst)}; give True or False")
         if not self.queues:
             raise InvalidOption("queues is empty; name at least one queue")
         for name in self.queues:

@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 PARTS: tuple[str, ...] = (
     "crash_points",
     "cron",
+    "hostile",
     "kills",
     "long_run",
     "mutants",

@@ -131,7 +131,7 @@ class TestPermissions(FileCase):
         if os.getuid() != 0:
             demote = ""
         else:
-            demote = "opening.schema_names(); os.setgroups([]); os.setgid(65534); os.setuid(65534)"
+            demote = "opening.schema_parts(); os.setgroups([]); os.setgid(65534); os.setuid(65534)"
         lines = [
             PRELUDE,
             "from litequeue.storage import opening",
@@ -283,7 +283,7 @@ class TestTenants(FileCase):
         self.open()
         names = look_into(self.path, "SELECT name FROM sqlite_schema WHERE name NOT LIKE 'sqlite_%'")
         self.assertEqual([name for (name,) in names if not name.startswith("litequeue_")], [])
-        self.assertEqual({name for (name,) in names}, opening.schema_names())
+        self.assertEqual({name for (name,) in names}, set(opening.schema_parts()))
 
     def test_the_views_can_be_read_by_any_tool(self) -> None:
         self.enqueue(self.store())

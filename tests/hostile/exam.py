@@ -1,0 +1,190 @@
+"""What people, programs and workers do with a file that may hold anything, and what comes of it."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import traceback
+from collections.abc import Callable, Iterable, Sequence
+from functools import cache, partial
+from pathlib import Path
+
+from litequeue import Job, Queue
+from litequeue.cli.program import make_parser
+from litequeue.cli.terminal import Terminal
+from litequeue.clock import SystemClock
+from litequeue.errors import LiteQueueError
+from litequeue.handle import Desk
+from litequeue.job import (
+    FINAL,
+    Cancelled,
+    Complete,
+    Crash,
+    Fail,
+    Filter,
+    Flow,
+    Lease,
+    NewJobs,
+    NewWorker,
+    Release,
+    Rule,
+    Settlement,
+    Snoozed,
+    Want,
+)
+from litequeue.testing import HandClock
+from tests.hostile.images import ERROR, JOBS, Rows
+
+Step = Callable[[], object]
+COMMANDS = (("list", "--limit", "30"), ("show", "ID"), ("info",), ("explain", "ID"), ("workers",))
+LANES = ("default", "mail", "flow")
+
+
+def examine(path: Path, number: int, history: Sequence[Rows] = (), commands: int = 1) -> list[str]:
+    """Do with the file what its users do; what was neither an answer nor an error of ours.
+
+    So many commands are tried, from the one of this number on; each as text or as JSON.
+    """
+    found: list[str] = []
+    steps = [partial(_print, path, number + more) for more in range(commands)]
+    for step in (*steps, partial(_work, path, number, history)):
+        try:
+            step()
+        except LiteQueueError:
+            continue
+        except BaseException:  # whatever it is, it is what we look for
+            found.append(traceback.format_exc())
+    return found
+
+
+def each(steps: Iterable[Step]) -> None:
+    """Take every step; an error of ours ends only its own."""
+    for step in steps:
+        try:
+            step()
+        except LiteQueueError:
+            continue
+
+
+# --- a person ------------------------------------------------------------------------------------
+
+
+def _print(path: Path, number: int) -> None:
+    out, err = io.StringIO(), io.StringIO()
+    terminal = Terminal(out, err, io.StringIO(), SystemClock(), 100)
+    args = _parsed(number % len(COMMANDS), is_json=number % 2 == 0)
+    args.file, args.id = str(path), str(1 + number % JOBS)
+    try:
+        assert args.run(args, terminal) in (0, 1)
+    except LiteQueueError as error:
+        terminal.complain(str(error))
+    said = out.getvalue()
+    for text in (said, err.getvalue()):
+        assert all(character.isprintable() or character == "\n" for character in text), ascii(text)
+    if args.json and said:
+        json.loads(said, parse_constant=_refuse)
+
+
+@cache
+def _parsed(command: int, *, is_json: bool) -> argparse.Namespace:
+    name, *rest = COMMANDS[command]
+    return make_parser().parse_args([name, "FILE", *rest, *["--json"][: int(is_json)]])
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is not JSON")
+
+
+# --- a program, a worker, an operator ------------------------------------------------------------
+
+
+def _work(path: Path, number: int, history: Sequence[Rows]) -> None:
+    with Queue(path, durability="normal", clock=HandClock()) as queue:
+        each(
+            [
+                lambda: _look(queue, history),
+                lambda: _serve(queue.desk),
+                lambda: _operate(queue.desk, 1 + number % JOBS),
+                lambda: queue.enqueue("app:task", 1),
+            ]
+        )
+
+
+def _look(queue: Queue, history: Sequence[Rows]) -> None:
+    jobs = [job for name in LANES for job in queue.jobs(queue=name)]
+    seen = sorted((job.id, str(job.state), job.attempt) for job in jobs)
+    assert not history or seen in history, f"no commit left the jobs so: {seen}"
+    each(step for job in jobs[::4] for step in _facts(job))
+    each([queue.counts, queue.workers])
+
+
+def _facts(job: Job[object]) -> list[Step]:
+    return [
+        lambda: [job.args, job.kwargs],
+        lambda: [job.errors, job.log, job.tags, repr(job)],
+        lambda: [job.parents, job.children],
+        lambda: [job.meta, job.created_at, job.run_at, job.started_at, job.finished_at],
+        job.explain,
+        lambda: job.result(0) if job.state in FINAL else None,
+    ]
+
+
+def _serve(desk: Desk) -> None:
+    """A worker's verbs: it reaps, claims, settles in every way, and signs off."""
+    store, workers = desk.store, desk.workers
+    each([lambda: store.enqueue([NewJobs("app:task", "default", ("[[],{}]",))]), workers.reap])
+    worker = workers.sign_on(NewWorker("c", 2, LANES), locked=False)
+    each(
+        [
+            lambda: store.is_work_waiting(LANES),
+            lambda: store.next_due(LANES),
+            lambda: store.parked_tasks(LANES),
+            lambda: _claim_and_settle(desk, worker),
+            lambda: desk.reports.cancelling(worker),
+            lambda: workers.renew(worker, 10**7),
+            lambda: workers.sign_off(worker),
+        ]
+    )
+
+
+def _claim_and_settle(desk: Desk, worker: int) -> None:
+    want = Want("default", 6, 12, revive=frozenset({"no:where"}))
+    jobs = desk.store.claim(worker, [want, Want("mail", 1, 1), Want("flow", 2, 2)]).jobs
+    leases = [job.lease for job in jobs]
+    each(
+        lambda lease=lease, end=end: desk.store.settle(end(lease))  # type: ignore[misc]
+        for lease, end in zip(leases, _endings(desk.clock.now()) * 2, strict=False)
+    )
+
+
+def _endings(now: int) -> list[Callable[[Lease], Settlement]]:
+    return [
+        lambda lease: Complete(lease, "5", "json"),
+        Complete,
+        lambda lease: Fail(lease, ERROR),
+        lambda lease: Fail(lease, ERROR, now),
+        lambda lease: Crash(lease, ERROR),
+        lambda lease: Snoozed(lease, now),
+        Release,
+        Cancelled,
+    ]
+
+
+def _operate(desk: Desk, job: int) -> None:
+    store = desk.store
+    each(
+        [
+            lambda: store.cancel(job),
+            lambda: store.retry(job),
+            lambda: store.cancel(1 + (job + 7) % JOBS, "no"),
+            lambda: store.retry_all(Filter()),
+            lambda: store.cancel_all(Filter(tag="a", queue="mail")),
+            lambda: store.delete(1 + (job + 13) % JOBS),
+            store.prune,
+            lambda: store.resume("mail"),
+            lambda: store.cancel_tree(JOBS - 3),
+            lambda: store.limit("flow", Rule(1)),
+            lambda: store.enqueue_flow([NewJobs("app:x", "flow", ("[[],{}]",), flow=Flow(unique_key="key"))]),
+        ]
+    )
