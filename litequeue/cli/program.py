@@ -13,7 +13,6 @@ from ..errors import JobNotFound, LiteQueueError, NotAllowed, ScheduleNotFound
 from . import change, demo, inspect, overview, produce, schedules, work
 from .arguments import DONE, NO, Misuse, Parser
 from .terminal import Terminal
-from .text import clean
 
 MISUSE = 2
 INTERRUPTED = 130
@@ -35,7 +34,7 @@ def run(argv: Sequence[str], terminal: Terminal) -> int:
     except SystemExit as end:  # argparse has printed its help or the version
         return int(end.code or DONE)
     except LiteQueueError as error:
-        terminal.complain(one_line(error))
+        terminal.complain(str(error))
         return NO if isinstance(error, (JobNotFound, NotAllowed, ScheduleNotFound)) else MISUSE
     except KeyboardInterrupt:
         return INTERRUPTED
@@ -66,11 +65,6 @@ def parse(parser: Parser, argv: Sequence[str]) -> argparse.Namespace:
     if left:
         args.rest = [*args.rest, *left]
     return args
-
-
-def one_line(error: LiteQueueError) -> str:
-    """The message of an error on one line that is safe to print."""
-    return clean(" ".join(str(error).split("\n")))
 
 
 def silence(terminal: Terminal) -> int:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TextIO
 
 from ..clock import Clock, SystemClock
+from .text import clean
 
 CODES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "blue": "34", "cyan": "36"}
 
@@ -30,8 +31,8 @@ class Terminal:
         print(text, file=self.out)
 
     def complain(self, text: str) -> None:
-        """A line on standard error, with our name before it."""
-        print(f"litequeue: {text}", file=self.err)
+        """One clean line on standard error, with our name before it."""
+        print(f"litequeue: {clean(' '.join(text.splitlines()))}", file=self.err)
 
     def paint(self, text: str, color: str | None) -> str:
         """The text in a colour, where colours are wanted."""

@@ -71,14 +71,19 @@ class JsonFormatter(logging.Formatter):
 
 
 class TextFormatter(logging.Formatter):
-    """A line for a person; control characters from the file can not move the cursor."""
+    """A line for a person, and whatever follows, such as a traceback, set in below it.
+
+    Stored text can neither move the cursor nor pass for a line of the worker's own.
+    """
 
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)-7s [%(process)d] %(message)s")
 
     def format(self, record: logging.LogRecord) -> str:
-        text = super().format(record)
-        return "".join(c if c.isprintable() or c in "\n\t" else ascii(c)[1:-1] for c in text)
+        lines = super().format(record).split("\n")
+        return "\n    ".join(
+            "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line) for line in lines
+        )
 
 
 def configure(kind: str) -> None:

@@ -309,7 +309,7 @@ class Loop:
     def _assign(self, claimed: Claimed) -> Assignment | None:
         prepared = self._hands.assign(claimed, self._knowledge.task(claimed.task))
         if isinstance(prepared, Fail):
-            log.error("fail job=%d task=%s %s", claimed.lease.job, claimed.task, prepared.failure.message)
+            log.error("fail job=%d task=%s: %r", claimed.lease.job, claimed.task, prepared.failure.message)
             self._unwritten.append(prepared)
             return None
         return prepared
