@@ -99,7 +99,28 @@ POWERS = (
     ),
     Power("opens a connection", re.compile(r"sqlite3(\.dbapi2)?\.connect"), ("storage.database",)),
     Power("prints", re.compile(r"print|input|sys\.(__)?(stdout|stderr)(__)?(\..*)?"), ("cli", "__main__")),
-    Power("runs data as code", re.compile(r"eval|exec|compile|(marshal|shelve)\..*"), ()),
+    Power(
+        "runs data as code",
+        re.compile(
+            r"eval|exec|compile|__import__|(marshal|shelve|runpy|code|codeop|yaml|dill|cloudpickle)\..*"
+            r"|os\.(system|popen|exec\w+|spawn\w+|posix_spawnp?)"
+        ),
+        (),
+    ),
+    Power(
+        "imports by name",
+        re.compile(
+            r"importlib\.(import_module|reload|__import__|util\.module_from_spec|machinery\.Source.*)"
+        ),
+        ("resolve", "worker.process", "worker.inmate"),
+    ),
+    Power(
+        "starts a program",
+        re.compile(
+            r"subprocess\.(Popen|run|call|check_\w+|get\w*output)|pty\.\w+|asyncio\.create_subprocess_\w+"
+        ),
+        ("worker.supervisor", "worker.sandbox", "cli.demo"),
+    ),
 )
 
 SQL = re.compile(
@@ -107,6 +128,9 @@ SQL = re.compile(
     r"|\b(CREATE|DROP|ALTER)\s+(UNIQUE\s+)?(TABLE|INDEX|VIEW|TRIGGER)\b|\bPRAGMA\s+\w|\bBEGIN\s+IMMEDIATE\b",
     re.DOTALL,
 )
+
+# Parts of statements that are no constants, and come from nobody but us.
+SQL_PARTS = {"durability.name", "step + 1"}
 
 # What may be called while a module is imported: it makes a constant, and touches nothing outside.
 CONSTANT_MAKERS = re.compile(
@@ -170,6 +194,36 @@ def sql_stays_in_storage(module: Module) -> Iterator[str]:
     for text in module.strings():
         if SQL.search(str(text.value)) and not in_storage(module):
             yield module.at(text.lineno, "only storage/ speaks SQL")
+
+
+def sql_is_made_of_constants(module: Module) -> Iterator[str]:
+    """What comes from outside goes into a statement as a parameter, never as a part of its text."""
+    for node, ancestors in module.nodes():
+        if isinstance(node, ast.JoinedStr) and any(isinstance(each, Function) for each in ancestors):
+            parts = [ast.unparse(each.value) for each in node.values if isinstance(each, ast.FormattedValue)]
+            for part in parts if SQL.search(ast.unparse(node)) else ():
+                if not is_constant(part):
+                    yield module.at(node.lineno, f"{part} becomes a part of a statement")
+        elif is_pasted(node):
+            yield module.at(getattr(node, "lineno", 0), "a statement is pasted together; give it parameters")
+
+
+def is_constant(expression: str) -> bool:
+    return expression.isupper() or expression in SQL_PARTS
+
+
+def is_pasted(node: ast.AST) -> bool:
+    """Whether a text with SQL in it is added to, or filled in by % or `format`, with more than constants."""
+    match node:
+        case ast.BinOp(left=ast.Constant(value=str(text)), op=ast.Add() | ast.Mod(), right=other):
+            return bool(SQL.search(text)) and not is_constant(ast.unparse(other)) and not is_text(other)
+        case ast.Call(func=ast.Attribute(value=ast.Constant(value=str(text)), attr="format")):
+            return bool(SQL.search(text))
+    return False
+
+
+def is_text(node: ast.AST) -> bool:
+    return isinstance(node, ast.JoinedStr) or (isinstance(node, ast.Constant) and isinstance(node.value, str))
 
 
 def in_storage(module: Module) -> bool:

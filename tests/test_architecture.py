@@ -44,6 +44,9 @@ class TestArchitecture(unittest.TestCase):
     def test_sql_stays_in_storage(self) -> None:
         self.assert_holds(rules.sql_stays_in_storage)
 
+    def test_sql_is_made_of_constants(self) -> None:
+        self.assert_holds(rules.sql_is_made_of_constants)
+
     def test_powers_have_one_owner(self) -> None:
         self.assert_holds(rules.powers_have_one_owner)
 
@@ -162,6 +165,21 @@ class TestRules(unittest.TestCase):
         self.assert_finds(rules.sql_stays_in_storage, "queue", text)
         self.assert_allows(rules.sql_stays_in_storage, "storage.store", text)
 
+    def test_sql_is_made_of_constants(self) -> None:
+        text = """\
+            A = f'SELECT id FROM {B}'
+            def f(name):
+                a = f'SELECT id FROM {TABLE} WHERE {RULE}'
+                b = f'SELECT id FROM jobs WHERE name = {name!r}'  # bad
+                c = f'DELETE FROM {name}'  # bad
+                d = 'SELECT id FROM jobs WHERE name = ' + name  # bad
+                e = 'SELECT id FROM %s' % name  # bad
+                g = 'DELETE FROM {}'.format(name)  # bad
+                h = f'{name} was not found'
+                i = f'PRAGMA synchronous = {durability.name}'
+        """
+        self.assert_finds(rules.sql_is_made_of_constants, "storage.store", text)
+
     def test_powers_have_one_owner(self) -> None:
         text = """\
             import time as t
@@ -178,10 +196,15 @@ class TestRules(unittest.TestCase):
 
     def test_powers_are_told_apart(self) -> None:
         text = """\
-            import sqlite3, sys
+            import importlib, os, sqlite3, subprocess, sys, yaml
             print()  # bad
             sys.stderr.write('')  # bad
             eval('1')  # bad
+            __import__('os')  # bad
+            os.system('true')  # bad
+            yaml.load('x')  # bad
+            importlib.import_module('os')  # bad
+            subprocess.run('true')  # bad
             job.print()
             sqlite3.connect('x')
         """
