@@ -6,11 +6,13 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypedDict
+from functools import cache
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypedDict, get_args, get_type_hints
 
-from .clock import SECOND, duration, to_datetime
+from .clock import LONGEST, SECOND, duration, to_datetime
 from .clock import instant as microseconds
-from .errors import InvalidOption, InvalidSchedule
+from .codec import plain
+from .errors import InvalidOption, InvalidSchedule, shown
 from .job import Flow, NewJobs, Rule
 
 if TYPE_CHECKING:
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
 CATCH_UP_LIMIT = 1_000
 # So long after its instant a firing is still in time; what is older was missed.
 IN_TIME = 60 * SECOND
-_WIDEST = 1 << 62
+_SHORTEST = 60 * SECOND  # between two firings of a cron expression
 NAMES = ("cron", "every", "timezone", "catch_up", "jitter", "overlap")
 
 
@@ -55,8 +57,8 @@ class Timing:
     def due(self, first: int, now: int) -> list[int]:
         """Of the firings from `first` to now, those that make a job, oldest first."""
         if self.catch_up == "all":
-            return self._since(first, now)[-CATCH_UP_LIMIT:]
-        last = self._last(first, now)
+            return self._newest(first, now, CATCH_UP_LIMIT)
+        (last,) = self._newest(first, now, 1)
         is_missed = self.catch_up == "none" and last < now - IN_TIME
         return [] if is_missed else [last]
 
@@ -84,15 +86,16 @@ class Timing:
             firing = microseconds(rule.after(to_datetime(firing)), "firing")
         return firings
 
-    def _last(self, first: int, now: int) -> int:
-        """The last firing up to now, looked for in wider and wider times before it."""
-        width = SECOND
+    def _newest(self, first: int, now: int, count: int) -> list[int]:
+        """The last so many firings up to now, looked for in wider and wider times: years may have passed."""
+        width = count * (self.every or _SHORTEST)
         while now - width > first:
             begin = self.after(now - width)
-            if begin is not None and begin <= now:
-                return self._since(begin, now)[-1]
+            found = [] if begin is None else self._since(begin, now)
+            if len(found) >= count:
+                return found[-count:]
             width *= 8
-        return self._since(first, now)[-1]
+        return self._since(first, now)[-count:]
 
 
 class NewSchedule(NamedTuple):
@@ -165,19 +168,50 @@ def template(batch: NewJobs, delay: int, expires: int | None) -> str:
 def job_of(schedule: ScheduleInfo, firing: int | None) -> NewJobs:
     """The job of one firing; of none, one that is due at once. Raises `InvalidSchedule` for a damaged row."""
     try:
-        kept = json.loads(schedule.job)
-        delay, expires, flow = kept.pop("delay"), kept.pop("expires"), kept.pop("flow")
-        wanted = Flow() if flow is None else Flow(**{**flow, "rule": Rule(*flow["rule"]), "parents": ()})
-        batch = NewJobs(**kept, payloads=(schedule.payload,))
-    except (ValueError, TypeError, KeyError) as error:
+        if not isinstance(schedule.payload, (str, bytes)):
+            raise TypeError(f"the payload is {shown(schedule.payload)}")
+        kept = plain(schedule.job)
+        delay, expires = _duration(kept.pop("delay")), kept.pop("expires")
+        flow = kept.pop("flow") or {}
+        rule = _fitting(Rule, dict(zip(Rule._fields, flow.pop("rule", ()), strict=False)))
+        wanted = _fitting(Flow, {name: value for name, value in flow.items() if name != "parents"})
+        batch = NewJobs(
+            **_fitting(NewJobs, kept), payloads=(schedule.payload,), flow=Flow(**wanted, rule=Rule(**rule))
+        )
+        if firing is None:
+            return _of(batch, schedule=schedule.name)
+        return _of(batch, schedule=schedule.name, scheduled_for=firing)._replace(
+            run_at=_duration(schedule.timing.late(schedule.name, firing) + delay),
+            expires_at=None if expires is None else firing + _duration(expires),
+        )
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
         raise InvalidSchedule(f"what schedule {schedule.name!r} makes can not be read: {error!r}") from error
-    if firing is None:
-        return batch._replace(flow=wanted._replace(schedule=schedule.name))
-    return batch._replace(
-        run_at=schedule.timing.late(schedule.name, firing) + delay,
-        expires_at=None if expires is None else firing + expires,
-        flow=wanted._replace(schedule=schedule.name, scheduled_for=firing),
-    )
+
+
+def _of(batch: NewJobs, **changes: Any) -> NewJobs:
+    assert batch.flow is not None
+    return batch._replace(flow=batch.flow._replace(**changes))
+
+
+def _fitting(record: type, values: dict[str, Any]) -> dict[str, Any]:
+    """The values, if each is of a kind that its field may have. Raises `ValueError`."""
+    for name, value in values.items():
+        if type(value) not in _kinds(record)[name]:
+            raise ValueError(f"{name} is {shown(value)}")
+        if isinstance(value, int):
+            _duration(value)
+    return values
+
+
+@cache
+def _kinds(record: type) -> dict[str, tuple[Any, ...]]:
+    return {name: get_args(hint) or (hint,) for name, hint in get_type_hints(record).items()}
+
+
+def _duration(value: int) -> int:
+    if type(value) is not int or abs(value) > LONGEST:
+        raise ValueError(f"{shown(value)} is no time")
+    return value
 
 
 def upcoming(timing: Timing, after: int, count: int) -> list[datetime]:

@@ -11,14 +11,21 @@ from sqlite3 import Connection
 from typing import Any, NamedTuple
 
 from ..clock import Clock
-from ..errors import InvalidSchedule, ScheduleNotFound
+from ..errors import InvalidOption, ScheduleNotFound
 from ..job import FINAL, NewJobs
 from ..timing import NewSchedule, ScheduleInfo, Timing, job_of
 from . import flow
 from .database import Database
 from .gate import Durability
+from .rows import TEXT_OR_NONE, WHOLE, WHOLE_OR_NONE, sound
 
 AT_ONCE = 100
+_TABLE = "litequeue_schedule"
+_NEXT = (WHOLE_OR_NONE,)
+_ROW = (
+    *(str, str, TEXT_OR_NONE, WHOLE_OR_NONE, str, str, WHOLE, WHOLE, str, object, WHOLE, WHOLE),
+    *(WHOLE_OR_NONE, WHOLE_OR_NONE, WHOLE_OR_NONE, WHOLE_OR_NONE, WHOLE_OR_NONE),
+)
 _COLUMNS = """name, task, cron, every, timezone, catch_up, jitter, overlap, job, payload, declared,
   created_at,
   next_at, last_at, last_job, paused_at, lost_at"""
@@ -89,14 +96,14 @@ class Schedules:
 
     def all(self) -> list[ScheduleInfo]:
         """All schedules, by name."""
-        return [_info(row) for row in self.database.read(lambda c: c.execute(ALL).fetchall())]
+        return self.database.read(lambda c: [_info(row) for row in c.execute(ALL).fetchall()])
 
     def one(self, name: str) -> ScheduleInfo:
         """The schedule of this name. Raises `ScheduleNotFound`."""
-        row = self.database.read(lambda c: c.execute(ONE, (name,)).fetchone())
-        if row is None:
+        found = self.database.read(lambda c: [_info(row) for row in c.execute(ONE, (name,)).fetchall()])
+        if not found:
             raise ScheduleNotFound(f"{self.database.path}: there is no schedule {name!r}")
-        return _info(row)
+        return found[0]
 
     def pause(self, name: str) -> None:
         """Let a schedule make no jobs."""
@@ -132,22 +139,24 @@ class Schedules:
 
     def next_firing(self) -> int | None:
         """When the next schedule is due."""
-        found: int | None = self.database.read(lambda c: c.execute(NEXT_FIRING).fetchone()[0])
+        found: int | None = self.database.read(
+            lambda c: sound(c.execute(NEXT_FIRING).fetchone(), _NEXT, _TABLE)[0]
+        )
         return found
 
     def fire(self) -> list[Fired]:
         """Make the jobs of all schedules that are due."""
         now = self.clock.now()
-        due = self.database.read(lambda c: c.execute(DUE, (now, AT_ONCE)).fetchall())
-        return [self._fire(_info(row), now) for row in due]
+        due = self.database.read(lambda c: [_info(row) for row in c.execute(DUE, (now, AT_ONCE)).fetchall()])
+        return [self._fire(schedule, now) for schedule in due]
 
     def _fire(self, schedule: ScheduleInfo, now: int) -> Fired:
-        first = schedule.next_at or now
+        first = now if schedule.next_at is None else schedule.next_at
         try:
-            firings = schedule.timing.due(first, now)
+            firings = schedule.timing.due(max(first, 0), now)
             batches = [job_of(schedule, firing) for firing in firings]
             next_at = schedule.timing.after(now)
-        except InvalidSchedule as error:
+        except InvalidOption as error:
             self.pause(schedule.name)
             return Fired(schedule.name, (), f"it was paused, for it can not be read: {error}")
 
@@ -198,6 +207,7 @@ def _put(connection: Connection, new: NewSchedule, now: int) -> None:
 
 
 def _info(row: tuple[Any, ...]) -> ScheduleInfo:
+    sound(row, _ROW, _TABLE)
     name, task, cron, every, timezone, catch_up, jitter, overlap, job, payload, declared, *rest = row
     timing = Timing(cron, every, timezone, catch_up, jitter, bool(overlap))
     return ScheduleInfo(name, task, timing, job, payload, bool(declared), *rest)

@@ -34,10 +34,14 @@ from litequeue.job import (
     Want,
 )
 from litequeue.testing import HandClock
+from litequeue.worker.firing import fire
 from tests.hostile.images import ERROR, JOBS, Rows
 
 Step = Callable[[], object]
-COMMANDS = (("list", "--limit", "30"), ("show", "ID"), ("info",), ("explain", "ID"), ("workers",))
+COMMANDS = (
+    *(("list", "--limit", "30"), ("show", "ID"), ("info",), ("explain", "ID"), ("workers",)),
+    *(("schedules",), ("show", "ID", "--graph")),
+)
 LANES = ("default", "mail", "flow")
 
 
@@ -105,6 +109,7 @@ def _work(path: Path, number: int, history: Sequence[Rows]) -> None:
             [
                 lambda: _look(queue, history),
                 lambda: _serve(queue.desk),
+                lambda: _keep_time(queue),
                 lambda: _operate(queue.desk, 1 + number % JOBS),
                 lambda: queue.enqueue("app:task", 1),
             ]
@@ -169,6 +174,24 @@ def _endings(now: int) -> list[Callable[[Lease], Settlement]]:
         Release,
         Cancelled,
     ]
+
+
+def _keep_time(queue: Queue) -> None:
+    """What is done about schedules after nobody was there for a while."""
+    desk = queue.desk
+    assert isinstance(queue.clock, HandClock)
+    queue.clock.advance(50)
+    each([lambda: [(repr(each), each.next_at, each.last_at) for each in queue.schedules]])
+    each([lambda: fire(desk), lambda: fire(desk)])
+    for name in ("nightly", "often"):
+        each(
+            [
+                lambda name=name: queue.schedules.get(name).upcoming(3),  # type: ignore[misc]
+                lambda name=name: queue.schedules.run(name),  # type: ignore[misc]
+                lambda name=name: queue.schedules.pause(name),  # type: ignore[misc]
+                lambda name=name: queue.schedules.resume(name),  # type: ignore[misc]
+            ]
+        )
 
 
 def _operate(desk: Desk, job: int) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from litequeue.job import (
     Complete,
@@ -27,15 +28,18 @@ from litequeue.job import (
 )
 from litequeue.storage.database import Database
 from litequeue.storage.gate import Durability
+from litequeue.storage.schedules import Schedules
 from litequeue.storage.store import Store
 from litequeue.storage.workers import Workers
 from litequeue.testing import HandClock
+from litequeue.timing import NewSchedule, Timing, template
 
 ERROR = Failure(
     "error", "ValueError", "wrong", "Traceback (most recent call last):\n  …\nValueError: wrong\n"
 )
 LARGE = '[["' + "x" * 6000 + '"],{}]'
 OPTIONS = '{"retry":{"max_attempts":4,"backoff":2.0},"timeout":5000000}'
+ADD_STEP = "INSERT INTO litequeue_step VALUES (?, 'step', 1, 1, 0, '5', 'json')"
 JOBS = 28
 _TASKS = 18
 Rows = list[tuple[int, str, int]]
@@ -122,6 +126,15 @@ def _flow(store: Store, worker: int) -> Iterator[object]:
     store.limit("mail", Rule(3, 10, 10**7))
     yield None
     yield store.claim(worker, [Want("flow", 4, 4)])
+    database = store.database
+    Schedules(database, store.clock).put([_schedule("nightly", cron="0 3 * * *", timezone="Europe/Berlin")])
+    Schedules(database, store.clock).put([_schedule("often", every=10**7, catch_up="all", overlap=False)])
+    yield database.write(lambda c: c.execute(ADD_STEP, (JOBS - 3,)).rowcount)
+
+
+def _schedule(name: str, **timing: Any) -> NewSchedule:
+    batch = NewJobs("app:task", "default", ("[[],{}]",), tags='["a"]')
+    return NewSchedule(name, "app:task", Timing(**timing), template(batch, 5, None), "[[],{}]", declared=True)
 
 
 def _settlements(store: Store, leases: list[Lease]) -> Iterator[Callable[[], object]]:
@@ -141,17 +154,17 @@ def _settlements(store: Store, leases: list[Lease]) -> Iterator[Callable[[], obj
 # --- damage --------------------------------------------------------------------------------------
 
 
-def flipped(image: Image, number: int) -> Image:
-    """The image with a few wrong bits, in the file or in its log; the same for the same number."""
-    chance = random.Random(number)
+def flipped(images: tuple[Image, Image], number: int) -> Image:
+    """A file with a few wrong bits, or its log; the same for the same number. One in three has a log."""
+    image, chance = images[number % 3 == 0], random.Random(number)
     if image.log and chance.random() < 0.8:
         return Image(image.main, _flip(image.log, chance, 32 + 24), image.history)
     return Image(_flip(image.main, chance, 100), image.log)
 
 
-def cut(image: Image, number: int) -> Image:
-    """The image with its end missing, or with zeros in its place."""
-    chance = random.Random(number)
+def cut(images: tuple[Image, Image], number: int) -> Image:
+    """A file, or its log, with its end missing, or with zeros in its place."""
+    image, chance = images[number % 3 == 0], random.Random(number)
     if image.log and chance.random() < 0.8:
         return Image(image.main, _cut(image.log, chance), image.history)
     return Image(_cut(image.main, chance), image.log)

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from tests.repository import ROOT, run_python
 
-FLIPS, CUTS = 2000, 500
+FLIPS, CUTS, EDITS = 2000, 500, 500
 PATIENCE_SECONDS = 300
 
 
@@ -22,6 +22,9 @@ class TestDamagedFiles(unittest.TestCase):
 
     def test_missing_ends(self) -> None:
         self.check("cut", CUTS)
+
+    def test_rows_edited_by_hand(self) -> None:
+        self.check("edit", EDITS)
 
     def check(self, kind: str, count: int) -> None:
         found = examine(kind, 0, count)

@@ -14,13 +14,14 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from tests.hostile.edits import edited
 from tests.hostile.exam import examine
 from tests.hostile.images import Image, cut, flipped, make_logged, make_settled
 
-Damage = Callable[[Image, int], Image]
+Damage = Callable[[tuple[Image, Image], int], Image]
 Finding = tuple[int, str]
 PATIENCE_SECONDS = 20
-KINDS: dict[str, Damage] = {"flip": flipped, "cut": cut}
+KINDS: dict[str, Damage] = {"flip": flipped, "cut": cut, "edit": edited}
 FILES_PER_CHILD = 25
 
 
@@ -41,8 +42,10 @@ class Zygote:
         self._folder = folder
         self._damage = damage
         self._images = make_settled(folder), make_logged(folder)
-        for number in range(10):
-            examine(self._write(self._images[0]), number)  # so that no child has to import or parse anything
+        for number in range(20):
+            examine(
+                self._write(damage(self._images, number)), number
+            )  # so that no child has to import or parse anything
         gc.freeze()
 
     def examine(self, numbers: range) -> Iterator[Finding]:
@@ -77,7 +80,7 @@ class Zygote:
         os.dup2(pipe, 2)
         for number in numbers:
             signal.alarm(PATIENCE_SECONDS)
-            image = self._damage(self._images[number % 3 == 0], number)  # one file in three has a log
+            image = self._damage(self._images, number)
             found = examine(self._write(image), number, image.history)
             os.write(pipe, f"{json.dumps([number, found])}\n".encode())
         os._exit(0)

@@ -10,9 +10,13 @@ from contextlib import closing
 from datetime import UTC, datetime
 from typing import Any
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from litequeue import BadArguments, InvalidOption, Queue, Task, current_job
 from litequeue.errors import InvalidSchedule, ScheduleNotFound
 from litequeue.storage.checks import broken
+from litequeue.timing import Timing
 from tests.repository import ROOT
 from tests.users.case import QueueCase
 
@@ -130,6 +134,18 @@ class TestDowntime(ScheduleCase):
     def test_years_are_caught_up_at_once(self) -> None:
         self.declare(cron="* * * * *")
         self.assertEqual(len(self.run_for(3 * 365 * DAY)), 1)
+
+    def test_so_are_all_their_seconds(self) -> None:
+        self.declare(every=0.001, catch_up="all")
+        ran = self.run_for(30 * 365 * DAY)
+        self.assertEqual((len(ran), ran[-1]), (1000, "25 00:00:00"))
+
+    @given(st.integers(1, 10**9), st.integers(0, 10**10), st.integers(1, 20))
+    def test_the_newest_are_those_that_counting_finds(self, every: int, length: int, count: int) -> None:
+        first = every * (10**9 // every)
+        timing, now = Timing(every=every), first + length % (500 * every)
+        counted = list(range(first, now + 1, every))
+        self.assertEqual(timing._newest(first, now, count), counted[-count:])
 
 
 class TestDeclaring(ScheduleCase):
