@@ -23,6 +23,7 @@ T = TypeVar("T")
 _FLOCK = "hhqqi4x"  # struct flock on 64-bit Linux: type, whence, start, length, pid
 _TURN = 0
 _FIRST_WORKER = 1 << 20
+_PLACES = 1 << 62
 
 
 def supported() -> bool:
@@ -56,6 +57,8 @@ class SideFile:
 
     def hold(self, worker: int) -> None:
         """Take the sign of life of a worker; the kernel drops it with our last breath."""
+        if not 0 < worker < _PLACES:
+            raise errors.DatabaseDamaged(f"{self.path}: there is no place for worker {worker} in it")
         try:
             self._set(fcntl.F_WRLCK, _FIRST_WORKER + worker, fcntl.F_OFD_SETLK)
         except BlockingIOError:
@@ -72,6 +75,8 @@ class SideFile:
 
     def is_held(self, worker: int) -> bool:
         """Whether anybody holds the sign of life of this worker."""
+        if not 0 < worker < _PLACES:
+            return False  # an id that was written by hand
         if worker in self._own:
             return True  # a lock does not stand in its own way, so the kernel would call it free
         request = struct.pack(_FLOCK, fcntl.F_WRLCK, os.SEEK_SET, _FIRST_WORKER + worker, 1, 0)

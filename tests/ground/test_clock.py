@@ -64,6 +64,12 @@ class TestInstant(unittest.TestCase):
     def test_microseconds_come_back(self, micros: int) -> None:
         self.assertEqual(instant(to_datetime(micros), "run_at"), micros)
 
+    def test_what_python_can_not_express_is_shown_as_the_nearest_it_can(self) -> None:
+        for micros in (2**63 - 1, 10**18, datetime.max.replace(tzinfo=UTC).year * 366 * 86400 * SECOND):
+            self.assertEqual(to_datetime(micros), datetime.max.replace(tzinfo=UTC))
+        for micros in (-(2**63), -(10**18)):
+            self.assertEqual(to_datetime(micros), datetime.min.replace(tzinfo=UTC))
+
     def test_the_epoch_is_nought(self) -> None:
         self.assertEqual(instant(EPOCH, "run_at"), 0)
 

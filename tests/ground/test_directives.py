@@ -3,6 +3,7 @@
 import math
 import unittest
 from datetime import timedelta
+from typing import Any
 
 from litequeue.directives import Cancel, Directive, Reject, RetryLater, Snooze, TaskTimeout
 from litequeue.errors import InvalidOption
@@ -49,6 +50,8 @@ class TestDirectives(unittest.TestCase):
             (Cancel("not needed").reason, str(Cancel("not needed"))), ("not needed", "not needed")
         )
         self.assertEqual((Reject().reason, Cancel().reason), ("", ""))
+        wrong: Any = 5  # which would else be found out where the worker writes it down
+        self.assertEqual((Reject(wrong).reason, Cancel(wrong).reason), ("5", "5"))
 
     def test_delays_that_are_none_are_refused_where_they_are_raised(self) -> None:
         for wrong in (-1, math.nan, math.inf, True, "soon"):

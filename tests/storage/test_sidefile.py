@@ -48,6 +48,13 @@ class TestLocks(FileCase):
         mine.release(7)
         self.assertEqual([side.is_held(7) for side in (mine, other)], [False, False])
 
+    def test_a_worker_that_can_not_be_has_no_place(self) -> None:
+        side = self.side()
+        for id in (-(1 << 20), -1, 0, 2**63 - 1, -(2**63)):
+            self.assertFalse(side.is_held(id))
+            with self.assertRaises(errors.DatabaseDamaged):
+                side.hold(id)
+
     def test_it_ends_with_its_process(self) -> None:
         program = Program(self, HOLD, self.lock_path)
         program.hear()
