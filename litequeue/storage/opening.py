@@ -290,6 +290,7 @@ def set_pragmas(connection: Connection, durability: Durability | None) -> None:
     """What every connection of ours needs, and one that writes besides."""
     connection.text_factory = readable
     connection.execute("PRAGMA trusted_schema = OFF")
+    connection.execute("PRAGMA cell_size_check = ON")  # measured: costs a claim nothing that can be seen
     connection.execute("PRAGMA secure_delete = OFF").fetchall()
     connection.execute(f"PRAGMA journal_size_limit = {LOG_LIMIT}").fetchall()
     connection.execute("PRAGMA mmap_size = 0").fetchall()

@@ -40,7 +40,11 @@ class WallClock:
 
     def freeze(self, seconds: float = 0) -> None:
         """Let it stand still, so many seconds from the truth."""
-        self._mapped[:] = struct.pack("qq", 0, time.time_ns() + round(seconds * 1e9))
+        self.stand_at(time.time() + seconds)
+
+    def stand_at(self, instant: float) -> None:
+        """Let it stand still at this instant."""
+        self._mapped[:] = struct.pack("qq", 0, round(instant * 1e9))
 
 
 class ClockCase(CrewCase):

@@ -21,6 +21,11 @@ while input() == "tell":
     read = time.clock_gettime(time.CLOCK_REALTIME)
     print(time.time(), datetime.datetime.now().timestamp(), read, said, time.monotonic(), flush=True)
 """
+ADD_HOURLY = """
+from tests.clocks.tasks import queue, tell
+queue.schedules.add("hourly", tell.call(), every=3600)
+print("added")
+"""
 
 
 class TestShim(ClockCase):
@@ -124,6 +129,24 @@ class TestTimes(ClockCase):
         self.assertEqual(failing.result(PATIENCE_SECONDS), 2)
         self.assertIsNotNone(later.result(PATIENCE_SECONDS))
         self.assertEqual((later.attempt, failing.attempt), (1, 2))
+
+    def test_a_schedule_fires_once_for_each_of_its_instants_whatever_way_the_clock_goes(self) -> None:
+        half_past = time.time() // HOUR * HOUR + HOUR / 2
+        self.wall.stand_at(half_past)
+        Program(self, ADD_HOURLY).hear()
+        self.worker()
+        for hours, fired in ((1, 1), (0, 1), (-1, 1), (1, 1), (3, 2), (1, 2), (4, 3)):
+            self.wall.stand_at(half_past + hours * HOUR)
+            self.assertIsNotNone(self.produce("tell").result(PATIENCE_SECONDS))
+            with self.subTest(hours):
+                self.assert_fired(fired)
+
+    def assert_fired(self, times: int) -> None:
+        """So often, each for an instant of its own."""
+        asked = "SELECT count(*), count(DISTINCT scheduled_for) FROM litequeue_job WHERE schedule = 'hourly'"
+        until(lambda: self.value(asked) >= times, "the firing")
+        row = self.queue.desk.database.read(lambda c: c.execute(asked).fetchone())
+        self.assertEqual(row, (times, times))
 
 
 class TestJumps(ClockCase):

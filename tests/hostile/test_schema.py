@@ -126,14 +126,15 @@ class TestDeceits(FileCase):
                 self.enqueue(self.store())
         self.assertEqual(self.stored_ids(database), [])
 
-    def test_every_connection_of_ours_distrusts_the_schema(self) -> None:
+    def test_every_connection_of_ours_distrusts_the_file(self) -> None:
         database = self.open()
-        asked = "PRAGMA trusted_schema"
-        answers = [
-            database.read(lambda c: c.execute(asked).fetchone()),
-            database.write(lambda c: c.execute(asked).fetchone()),
-        ]
+
+        def ask(connection: sqlite3.Connection) -> tuple[int, int]:
+            asked = ("PRAGMA trusted_schema", "PRAGMA cell_size_check")
+            schema, cells = (connection.execute(each).fetchone()[0] for each in asked)
+            return schema, cells
+
         connection = database.begin()
-        answers.append(connection.execute(asked).fetchone())
+        lent = ask(connection)
         database.finish(connection, commit=False)
-        self.assertEqual(answers, [(0,)] * 3)
+        self.assertEqual([lent, database.read(ask), database.write(ask)], [(0, 1)] * 3)
