@@ -61,9 +61,8 @@ class TestLeases(ClockCase):
         self.assertEqual(first.hear(), "began 1")
         self.worker()  # which would take the job over
         wall = self.wall
-        for place, (setting, seconds) in enumerate(
-            ((wall.shift, HOUR), (wall.shift, -HOUR), (wall.freeze, 0), (wall.freeze, -HOUR), (wall.shift, 0))
-        ):
+        settings = ((wall.shift, HOUR), (wall.shift, -HOUR), (wall.freeze, -HOUR))
+        for place, (setting, seconds) in enumerate(settings):
             with self.subTest(place):
                 setting(seconds)
                 self.outlive_a_lease()
