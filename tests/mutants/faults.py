@@ -29,24 +29,26 @@ FAULTS = (
     Fault(
         "no state check: a job that ended is put back by a late retry",
         "storage/settling.py",
-        "    failures = failures + :failures, started_at = coalesce(started_at, :now), expires_at = NULL\n"
+        "    failures = min(failures, 1000000000) + :failures, started_at = coalesce(started_at, :now),\n"
+        "    expires_at = NULL\n"
         "WHERE id = :id AND attempt = :attempt AND state = 'running'",
-        "    failures = failures + :failures, started_at = coalesce(started_at, :now), expires_at = NULL\n"
+        "    failures = min(failures, 1000000000) + :failures, started_at = coalesce(started_at, :now),\n"
+        "    expires_at = NULL\n"
         "WHERE id = :id AND attempt = :attempt",
         (CONTRACT, "tests.storage.test_machine"),
     ),
     Fault(
         "priority ignored",
         "storage/claims.py",
-        'ORDER BY priority DESC, run_at, id LIMIT ?\n"""\nCLAIM',
-        'ORDER BY run_at, id LIMIT ?\n"""\nCLAIM',
+        'ORDER BY priority DESC, run_at, id LIMIT ?\n"""\n_CANDIDATE',
+        'ORDER BY run_at, id LIMIT ?\n"""\n_CANDIDATE',
         (CONTRACT,),
     ),
     Fault(
         "last come, first served",
         "storage/claims.py",
-        'ORDER BY priority DESC, run_at, id LIMIT ?\n"""\nCLAIM',
-        'ORDER BY priority DESC, run_at, id DESC LIMIT ?\n"""\nCLAIM',
+        'ORDER BY priority DESC, run_at, id LIMIT ?\n"""\n_CANDIDATE',
+        'ORDER BY priority DESC, run_at, id DESC LIMIT ?\n"""\n_CANDIDATE',
         (CONTRACT,),
     ),
     Fault(
@@ -171,8 +173,8 @@ FAULTS = (
     Fault(
         "a job that expired runs",
         "storage/claims.py",
-        "rows_in_time = [row for row in rows if not _is_past(row[13], now)]",
-        "rows_in_time = rows",
+        "if _is_past(row[13], now):",
+        "if now < 0:",
         ("tests.storage.test_claims",),
     ),
     Fault(
