@@ -68,6 +68,7 @@ def find_or_make(path: str, *, read_only: bool = False) -> str:
     if os.path.isdir(real):
         raise errors.NotADatabase(f"{path}: this is a folder; give the path of a file")
     refuse_planted(path, real)
+    refuse_orphaned_log(real)
     if os.path.exists(path):
         return real
     if os.path.islink(path):
@@ -88,6 +89,23 @@ def _make(path: str, folder: str) -> None:
         kinds = {errno.ENOSPC: errors.DiskFull, errno.EACCES: errors.ReadOnly, errno.EROFS: errors.ReadOnly}
         kind = kinds.get(error.errno or 0, errors.DatabaseError)
         raise kind(f"{path}: the file can not be made in {folder}: {error.strerror}") from error
+
+
+def refuse_orphaned_log(path: str) -> None:
+    """Raise `MissingFile` when a log is left of a file that is gone or empty: SQLite would delete it."""
+    # The log is asked for first: while a file is made, there is none before the file has a page.
+    if _size(f"{path}-wal") and not _size(path):
+        raise errors.MissingFile(
+            f"{path}: the file is gone or empty, but its log {path}-wal holds what was stored last; "
+            "put the file back beside it, or remove the log too"
+        )
+
+
+def _size(path: str) -> int:
+    try:
+        return os.stat(path).st_size
+    except OSError:
+        return 0  # whoever opens it says why it can not be
 
 
 def identity_of(path: str) -> tuple[int, int]:

@@ -1,0 +1,76 @@
+"""A file that lost a part of itself, or has a part too many: refused, or read as what is left of it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from litequeue import errors
+from litequeue.storage.database import Database
+from tests.storage.files import PRELUDE, FileCase
+from tests.support import Program
+
+KILLED = """
+store = store_at(sys.argv[1])
+for _ in range(20):
+    store.enqueue([JOB])
+for statement in sys.argv[2:]:
+    store.database.write(lambda c: c.execute(statement).rowcount)
+say("done")
+sys.stdin.readline()
+"""
+
+
+class LeftCase(FileCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.log = Path(f"{self.path}-wal")
+        self.index = Path(f"{self.path}-shm")
+
+    def leave_a_log(self, *statements: str) -> None:
+        """Twenty jobs, all of them only in the log of a process that was killed."""
+        program = Program(self, PRELUDE + KILLED, self.path, *statements)
+        self.assertEqual(program.hear(), "done")
+        program.kill()
+        self.assertGreater(self.log.stat().st_size, 100_000)
+
+    def stored(self) -> dict[str, str]:
+        """What is stored: all but the index of the log, which is made anew whenever it is wanted."""
+        return {name: hash for name, hash in self.contents().items() if not name.endswith(("-shm", "-lock"))}
+
+
+class TestLogWithoutItsFile(LeftCase):
+    """SQLite would delete the log, with all that was stored last."""
+
+    def test_a_file_that_is_gone_is_not_made_anew_beside_its_log(self) -> None:
+        self.leave_a_log()
+        self.path.unlink()
+        self.refuse_and_keep()
+
+    def test_a_file_that_was_emptied_is_not_begun_anew_beside_its_log(self) -> None:
+        self.leave_a_log()
+        os.truncate(self.path, 0)
+        self.refuse_and_keep()
+
+    def test_the_file_put_back_has_all_of_it(self) -> None:
+        self.leave_a_log()
+        elsewhere = self.path.rename(self.folder / "elsewhere.db")
+        with self.assertRaises(errors.MissingFile):
+            self.open()
+        elsewhere.rename(self.path)
+        self.assertEqual(self.stored_ids(), list(range(1, 21)))
+
+    def test_it_is_made_anew_when_the_log_was_removed_too(self) -> None:
+        self.leave_a_log()
+        self.path.unlink()
+        self.log.unlink()
+        self.assertEqual(self.enqueue(self.store()), [1])
+
+    def test_an_empty_log_is_nothing_to_keep(self) -> None:
+        self.log.touch()
+        self.assertEqual(self.enqueue(self.store()), [1])
+
+    def refuse_and_keep(self) -> None:
+        for read_only in (False, True):
+            with self.unchanged(), self.assertRaisesRegex(errors.MissingFile, "jobs.db-wal .*put .* back"):
+                Database(str(self.path), read_only=read_only)
