@@ -218,7 +218,7 @@ class Database:
                 self.identity = (0, 0) if self.in_memory else opening.identity_of(self.path)
                 opening.set_synchronous(connection, self.durability)
             except BaseException:
-                connection.close()
+                opening.close_untouched(connection)
                 raise
             self._writers[self.durability] = connection
 

@@ -129,6 +129,12 @@ def require_identity(path: str, identity: tuple[int, int]) -> None:
         )
 
 
+def close_untouched(connection: Connection) -> None:
+    """Close a connection to a file that is refused. As its last one it would copy the log into the file."""
+    connection.interrupt()  # the copying asks for it at every page, and leaves the log as it is
+    connection.close()
+
+
 def reading_mode(path: str) -> str:
     """How to open a file that is only read.
 

@@ -74,3 +74,22 @@ class TestLogWithoutItsFile(LeftCase):
         for read_only in (False, True):
             with self.unchanged(), self.assertRaisesRegex(errors.MissingFile, "jobs.db-wal .*put .* back"):
                 Database(str(self.path), read_only=read_only)
+
+
+class TestRefusedBesideALog(LeftCase):
+    """The last connection that closes copies the log; into a file that is refused it must not."""
+
+    def test_a_newer_schema(self) -> None:
+        self.leave_a_log("UPDATE litequeue_meta SET value = '99' WHERE key = 'version'")
+        self.refuse(errors.SchemaTooNew)
+
+    def test_a_table_of_the_same_name(self) -> None:
+        self.leave_a_log("DROP TABLE litequeue_meta")
+        self.refuse(errors.ForeignTables)
+
+    def refuse(self, kind: type[errors.DatabaseError]) -> None:
+        before = self.stored()
+        for read_only in (False, True):
+            with self.assertRaises(kind):
+                Database(str(self.path), read_only=read_only)
+            self.assertEqual(self.stored(), before)
