@@ -19,6 +19,7 @@ from .distrust import Distrust
 from .forks import keep_for_ever, watch
 from .gate import Durability, Gate, Ticket, strictest
 from .hints import Hints
+from .identity import Files
 from .patience import Patience
 from .readers import Readers
 from .sidefile import SideFile, open_side_file
@@ -38,7 +39,6 @@ class Database:
     of the file family: `MissingFile`, `NotADatabase`, `ReadOnly`, `SchemaTooNew` and so on.
     """
 
-    _pid: int
     _readers: Readers
     _writers: dict[Durability, Connection]
     _lent: Lent | None
@@ -57,7 +57,7 @@ class Database:
         self.durability = durability
         self._closed = False
         self._spoilt = False
-        self.identity = (0, 0)
+        self._files = Files(None if self.in_memory else self.path)
         self._reset()
         self._prepare()
         watch(self)
@@ -99,12 +99,12 @@ class Database:
 
     def write_on(self, connection: Connection, operation: Callable[[Connection], T]) -> T:
         """Run an operation inside the transaction of the caller's own connection to the same file."""
-        return run_on_foreign(self.path, self.identity, connection, operation)
+        return run_on_foreign(self.path, self._files.identity, connection, operation)
 
     def begin(self) -> Connection:
         """A connection inside a write transaction, which `finish` must end; all other writers wait."""
         self._require_free()
-        lent = Lent(Ticket(), None if self.in_memory else self.identity)
+        lent = Lent(Ticket(), None if self.in_memory else self._files.identity)
         try:
             self._gate.enter(lent.ticket)
             self._lent = lent
@@ -156,15 +156,14 @@ class Database:
         lent = transactions.entered()
         if lent is None:
             return None
-        is_of_this_file = lent is self._lent or (lent.identity == self.identity and not self.read_only)
+        is_of_this_file = lent is self._lent or (lent.identity == self._files.identity and not self.read_only)
         return lent.connection if is_of_this_file else None
 
     # --- the file ----------------------------------------------------------------------------------
 
     def verify(self) -> None:
-        """Raise `FileReplaced` when the path no longer names the file that was opened."""
-        if not self.in_memory:
-            opening.require_identity(self.path, self.identity)
+        """Raise `FileReplaced` when the file that was opened, or its log, has lost its name."""
+        self._files.require()
 
     def verify_version(self) -> None:
         """Raise `SchemaTooNew` when a newer litequeue has upgraded the file meanwhile."""
@@ -215,7 +214,7 @@ class Database:
                     # The change to WAL needs the file alone, and SQLite does not wait for that.
                     begin = self._patience.begin
                     self._patience.insist(lambda: opening.prepare(connection, self.path, begin))
-                self.identity = (0, 0) if self.in_memory else opening.identity_of(self.path)
+                self._files.note()
                 opening.set_synchronous(connection, self.durability)
             except BaseException:
                 opening.close_untouched(connection)
@@ -300,6 +299,7 @@ class Database:
         for connection in [*self._writers.values(), *kept]:
             connection.close()
         self._writers = {}
+        self._files.forget_log()
 
     def _connect(self, durability: Durability | None = None) -> Connection:
         self._require_open()
@@ -334,7 +334,7 @@ class Database:
                 run_group(connection, group, self._ours)
                 leader.settled = True
                 connection.execute("COMMIT")
-            self.verify()
+            self._files.confirm()
         except Exception as error:
             roll_back(connection)
             for ticket in group:

@@ -108,27 +108,6 @@ def _size(path: str) -> int:
         return 0  # whoever opens it says why it can not be
 
 
-def identity_of(path: str) -> tuple[int, int]:
-    """The device and inode of a file."""
-    found = os.stat(path)
-    return found.st_dev, found.st_ino
-
-
-def require_identity(path: str, identity: tuple[int, int]) -> None:
-    """Raise `FileReplaced` when the path does not name the file of this identity, as far as can be seen."""
-    try:
-        found = os.stat(path)
-    except FileNotFoundError:
-        found = None
-    except OSError as error:
-        raise errors.DatabaseError(f"{path}: the file can not be looked at: {error.strerror}") from error
-    if found is None or (found.st_dev, found.st_ino) != identity:
-        raise errors.FileReplaced(
-            f"{path}: the file was removed or replaced while it was open; what is written now would be lost. "
-            "Close this queue and open it again"
-        )
-
-
 def close_untouched(connection: Connection) -> None:
     """Close a connection to a file that is refused. As its last one it would copy the log into the file."""
     connection.interrupt()  # the copying asks for it at every page, and leaves the log as it is

@@ -146,7 +146,9 @@ class TestWorkers(FileCase):
 
     @unittest.skipUnless(sidefile.supported(), "this system has no locks of this kind")
     def test_a_sign_on_that_is_rolled_back_leaves_no_lock(self) -> None:
-        gone = mock.patch.object(self.workers.database, "verify", side_effect=errors.FileReplaced("gone"))
+        gone = mock.patch.object(
+            self.workers.database.files, "confirm", side_effect=errors.FileReplaced("gone")
+        )
         with gone, self.assertRaises(errors.FileReplaced):
             self.workers.sign_on(NewWorker("w", 1))
         side = self.others.database.side
