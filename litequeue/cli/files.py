@@ -11,11 +11,26 @@ from ..errors import InvalidOption
 from ..handle import Desk
 from ..queue import Queue
 from ..storage.database import MEMORY, Database
+from ..storage.opening import FROZEN
+from .terminal import Terminal
+from .text import clean
 
 
 @contextmanager
-def reading(path: str, clock: Clock) -> Iterator[Desk]:
+def reading(path: str, terminal: Terminal) -> Iterator[Desk]:
     """The file, opened so that nothing in it can change. Raises `MissingFile` and its family."""
+    with looking(path, terminal.clock) as desk:
+        if desk.database.mode == FROZEN:
+            terminal.complain(
+                f"{clean(path)} is read without locks, for its folder can not be written: "
+                "what another program may be doing to it is not seen"
+            )
+        yield desk
+
+
+@contextmanager
+def looking(path: str, clock: Clock) -> Iterator[Desk]:
+    """As `reading`, without a word about how."""
     refuse_memory(path)
     database = Database(path, read_only=True)
     try:
@@ -27,7 +42,7 @@ def reading(path: str, clock: Clock) -> Iterator[Desk]:
 @contextmanager
 def changing(path: str, clock: Clock) -> Iterator[Desk]:
     """The file, opened to be changed; it must hold a queue already."""
-    with reading(path, clock):
+    with looking(path, clock):
         pass  # refuses a file that is missing, or that is somebody else's
     with making(path, clock) as queue:
         yield queue.desk

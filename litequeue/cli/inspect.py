@@ -83,7 +83,7 @@ def run_list(args: argparse.Namespace, terminal: Terminal) -> int:
     """List the jobs that match."""
     whole(args.limit, "--limit", 1, _MOST)
     after = None if args.after is None else job_id(args.after)
-    with reading(args.file, terminal.clock) as desk:
+    with reading(args.file, terminal) as desk:
         jobs = desk.reports.jobs(chosen_filter(args, terminal), args.limit + 1, after)
         more, jobs = len(jobs) > args.limit, jobs[: args.limit]
         calls = [] if args.json else [call_in_short(desk, job.id) for job in jobs]
@@ -144,7 +144,7 @@ def call_in_short(desk: Desk, id: int) -> str:
 def run_show(args: argparse.Namespace, terminal: Terminal) -> int:
     """Show one job with its attempts, log lines and result."""
     id = job_id(args.id)
-    with reading(args.file, terminal.clock) as desk:
+    with reading(args.file, terminal) as desk:
         job = desk.reports.job(id)
         if args.json:
             say_json(terminal, whole_json(desk, job))
@@ -290,7 +290,7 @@ def log_text(line: LogLine) -> str:
 def run_explain(args: argparse.Namespace, terminal: Terminal) -> int:
     """Say what keeps a job from running, or what became of it."""
     id = job_id(args.id)
-    with reading(args.file, terminal.clock) as desk:
+    with reading(args.file, terminal) as desk:
         found = explain(desk.reports, desk.workers, terminal.clock, id)
     if args.json:
         say_json(terminal, {"id": id, "condition": found.condition, "text": found.text})

@@ -42,7 +42,7 @@ def add(commands: Any) -> None:
 def run_info(args: argparse.Namespace, terminal: Terminal) -> int:
     """Show the queues once, or until Ctrl-C."""
     pause = duration(seconds(args.every), "--every") / SECOND
-    with reading(args.file, terminal.clock) as desk:
+    with reading(args.file, terminal) as desk:
         if not args.watch:
             show_info(args, terminal, desk)
             return DONE
@@ -112,7 +112,7 @@ def queue_row(queue: dict[str, Any]) -> Row:
 
 def run_workers(args: argparse.Namespace, terminal: Terminal) -> int:
     """List the workers, the dead ones that nobody has struck off yet among them."""
-    with reading(args.file, terminal.clock) as desk:
+    with reading(args.file, terminal) as desk:
         found = [(worker, desk.workers.is_alive(worker)) for worker in desk.reports.workers()]
     if args.json:
         say_json(terminal, [worker_json(worker, alive=alive) for worker, alive in found])

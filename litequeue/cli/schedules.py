@@ -14,7 +14,7 @@ from ..schedules import Schedule
 from ..tasks import Call, by_name
 from ..timing import Timing
 from .arguments import DONE, NO, add_command, add_file, add_json, say_json
-from .files import making, reading
+from .files import looking, making, reading
 from .human import iso, seconds, span, when
 from .produce import arguments
 from .table import Cell, Column, Row, only_used, table
@@ -57,7 +57,7 @@ def run_schedules(args: argparse.Namespace, terminal: Terminal) -> int:
         return run_list(args, terminal)
     if args.name is None:
         raise InvalidOption(f"schedules {args.action} needs the NAME of a schedule")
-    with reading(args.file, terminal.clock):
+    with looking(args.file, terminal.clock):
         pass  # refuses a file that is missing, or that is somebody else's
     with making(args.file, terminal.clock, args.queue) as queue:
         return _ACTIONS[args.action](queue, args, terminal)
@@ -65,7 +65,7 @@ def run_schedules(args: argparse.Namespace, terminal: Terminal) -> int:
 
 def run_list(args: argparse.Namespace, terminal: Terminal) -> int:
     """A table of all schedules. Exit code 1 when there is none."""
-    with reading(args.file, terminal.clock) as desk:
+    with reading(args.file, terminal) as desk:
         found = [Schedule(info, terminal.clock) for info in desk.schedules.all()]
     if args.json:
         say_json(terminal, [as_json(schedule) for schedule in found])

@@ -53,7 +53,7 @@ class Database:
         self.in_memory = path == MEMORY
         self.path = path if self.in_memory else opening.find_or_make(path, read_only=read_only)
         self.read_only = read_only and not self.in_memory
-        self._mode = opening.reading_mode(self.path) if self.read_only else "rw"
+        self.mode = opening.reading_mode(self.path) if self.read_only else "rw"
         self.durability = durability
         self._closed = False
         self._spoilt = False
@@ -303,7 +303,7 @@ class Database:
 
     def _connect(self, durability: Durability | None = None) -> Connection:
         self._require_open()
-        target = MEMORY if self.in_memory else f"file:{quote(os.fsencode(self.path))}?mode={self._mode}"
+        target = MEMORY if self.in_memory else f"file:{quote(os.fsencode(self.path))}?mode={self.mode}"
         connection = sqlite3.connect(
             target,
             uri=not self.in_memory,

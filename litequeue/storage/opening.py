@@ -19,6 +19,7 @@ from .rows import TEXT_OR_NONE, readable, sound
 from .surroundings import refuse_planted
 
 SCHEMA_VERSION = 2
+FROZEN = "ro&immutable=1"  # the mode of a file that is read without locks
 _OLDEST_SQLITE = (3, 37, 0)
 _CREATED = re.compile(r"^CREATE (?:UNIQUE )?\w+ (\w+)", re.MULTILINE)
 _NETWORK = (
@@ -118,11 +119,18 @@ def reading_mode(path: str) -> str:
     """How to open a file that is only read.
 
     Where its folder can not be written, SQLite can not make the files beside it that readers share. Then
-    nobody else uses it either, unless those files are there already.
+    nobody else uses it either, unless those files are there already. Raises `ReadOnly` for a log that was
+    left behind, for its jobs would be missing.
     """
-    if os.access(os.path.dirname(path), os.W_OK) or os.path.exists(f"{path}-wal"):
+    is_shared = all(os.path.exists(f"{path}{ending}") for ending in ("-wal", "-shm"))
+    if is_shared or os.access(os.path.dirname(path), os.W_OK):
         return "ro"
-    return "ro&immutable=1"
+    if _size(f"{path}-wal"):
+        raise errors.ReadOnly(
+            f"{path}: its log {path}-wal holds what was stored last, and can only be read where files can be "
+            "made beside it; copy both into a folder that can be written"
+        )
+    return FROZEN
 
 
 def require_current(connection: Connection, path: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import subprocess
 import unittest
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -85,3 +86,18 @@ class FileCase(unittest.TestCase):
 
     def mode_of(self, path: Path) -> int:
         return os.stat(path).st_mode & 0o777
+
+
+def small_disk(test: unittest.TestCase, place: Path, size: str) -> Path:
+    """A file system of its own, in memory; where none can be mounted the test is skipped."""
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "litequeue", str(place)]
+    if os.getuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode:
+        test.skipTest("no file system can be mounted here")
+    test.addCleanup(subprocess.run, ["umount", "-l", str(place)], check=True)
+    return place
+
+
+def remount(place: Path, options: str) -> None:
+    """Mount it anew with other options, such as `ro` or `size=10m`."""
+    subprocess.run(["mount", "-o", f"remount,{options}", str(place)], check=True)

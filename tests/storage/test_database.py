@@ -6,13 +6,11 @@ import asyncio
 import errno
 import os
 import sqlite3
-import subprocess
 import sys
 import threading
 import unittest
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from pathlib import Path
 from sqlite3 import Connection
 from unittest import mock
 
@@ -29,7 +27,7 @@ from litequeue.storage.transactions import begins_by_itself
 from litequeue.storage.workers import Workers
 from litequeue.testing import HandClock
 from tests.storage.engines import look_into
-from tests.storage.files import JOB, PRELUDE, FileCase
+from tests.storage.files import JOB, PRELUDE, FileCase, remount, small_disk
 from tests.support import PATIENCE_SECONDS, Program, together
 
 BAD = NewJobs("app:task", "default", ("[]",), ack="maybe")
@@ -447,17 +445,8 @@ class TestFile(FileCase):
         self.assertEqual(program.wait(), 0)
         self.assertEqual(self.stored_ids()[:10], list(range(1, 11)))
 
-    def tiny_disk(self, size: str) -> Path:
-        disk = self.folder / "disk"
-        disk.mkdir()
-        command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "litequeue", str(disk)]
-        if os.getuid() != 0 or subprocess.run(command, capture_output=True, check=False).returncode:
-            self.skipTest("no file system can be mounted here")
-        self.addCleanup(subprocess.run, ["umount", "-l", str(disk)])
-        return disk
-
     def test_a_full_disk(self) -> None:
-        disk = self.tiny_disk("400k")
+        disk = small_disk(self, self.folder / "disk", "400k")
         store = self.store(disk / "jobs.db")
         stored: list[int] = []
         with self.assertRaisesRegex(errors.DiskFull, "the disk is full; what is stored is sound"):
@@ -467,11 +456,11 @@ class TestFile(FileCase):
         with self.assertRaises(errors.DiskFull):
             together(4, lambda _: self.add(store, 500))
         self.assertEqual(self.stored_ids(store.database), stored)
-        subprocess.run(["mount", "-o", "remount,size=10m", disk], check=True)
+        remount(disk, "size=10m")
         self.assertEqual(self.enqueue(store), [stored[-1] + 1])
 
     def test_no_room_to_begin_with(self) -> None:
-        disk = self.tiny_disk("12k")
+        disk = small_disk(self, self.folder / "disk", "12k")
         with self.assertRaises(errors.DiskFull):
             Database(str(disk / "jobs.db"))
 
