@@ -16,6 +16,7 @@ from ..job import Turn
 from ..log import log
 from .firing import fire
 from .outcome import Assignment
+from .trouble import Trouble
 
 TICK = 0.25
 LOST = (FileReplaced, SchemaTooNew)  # the file is no longer ours to use, and will not be again
@@ -26,6 +27,7 @@ _PRUNE_STEP, _LONGEST_PRUNE_STEP = 1_000, 8_000  # 2 to 20 ms of the write lock
 _BREATH = 0.004
 _SHORTEST = 0.001
 _CHECK_EVERY = 1 * SECOND
+_BEAT = "heartbeat"
 
 
 class Host(Protocol):
@@ -33,6 +35,7 @@ class Host(Protocol):
 
     worker: int
     settled: int
+    trouble: Trouble
 
     def running(self) -> Iterable[Assignment]:
         """The assignments that have no outcome yet."""
@@ -61,7 +64,6 @@ class Heartbeat:
         now = desk.clock.monotonic()
         self._renewed, self._checked = now, now
         self._prune_at, self._prune_step, self._settled = now + _PRUNE_EVERY, _PRUNE_STEP, 0
-        self._troubled = False
         self._next_firing: int | None = None
         self._thread = threading.Thread(target=self._beat_on, name="litequeue-heartbeat", daemon=True)
 
@@ -90,15 +92,13 @@ class Heartbeat:
     def _try(self, work: Callable[[], None]) -> None:
         try:
             work()
-            self._troubled = False
+            self._host.trouble.end(_BEAT)
         except QueueClosed:
             self._stop.set()  # the loop ends for it
         except LOST as error:
             self._host.give_up(error)
         except Exception as error:  # a worker without a heartbeat would look alive and get no job
-            if not self._troubled:  # a full disk or a long lock passes; say so once
-                log.error("the heartbeat could not do its work: %r", error)
-            self._troubled = True
+            self._host.trouble.begin(_BEAT, "its lease may not be renewed", error)
 
     def beat(self) -> None:
         """Do what is due."""

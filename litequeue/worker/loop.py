@@ -25,12 +25,14 @@ from .knowledge import Knowledge
 from .outcome import Assignment, Outcome
 from .pace import HORIZON, Pace
 from .settings import WorkerOptions
+from .trouble import Trouble
 from .wake import Bell
 
 POLL = 0.25
 TINY = GATHER = SECOND // 1000
 LONGEST_GATHER = SECOND // 200
 _RETRY_PAUSE = 0.5
+_TURN, _LOOK = "turn", "look"  # who may have trouble with the file
 _LOOK_EVERY = 1 * SECOND
 
 
@@ -60,7 +62,6 @@ class Loop:
         self._claimed = 0
         self._fruitless = False  # the last claim brought nothing
         self._is_dry = False  # though there was a thread free for it
-        self._is_troubled = False
         self._is_hinted = False
         self._gather_until = 0
         self._is_streaming = False
@@ -73,6 +74,7 @@ class Loop:
         self.worker = 0
         self.settled = 0
         self.recycle = False
+        self.trouble = Trouble(self)
 
     # --- from outside ------------------------------------------------------------------------------
 
@@ -152,8 +154,9 @@ class Loop:
             if self._is_over():
                 return True
             self._cycle()
+            self.trouble.end(_LOOK)
         except DatabaseError as error:
-            self._pause("the file can not be read", error)
+            self._pause(_LOOK, "no job begins", error)
         return False
 
     def _cycle(self) -> None:
@@ -207,8 +210,8 @@ class Loop:
 
     def _wants(self, ended: list[Outcome], *, is_time_to_look: bool) -> tuple[Want, ...]:
         """What to claim in the turn that settles what has ended."""
-        if self._stopping.is_set():
-            return ()
+        if self._stopping.is_set() or (self.trouble.holds(_TURN) and (ended or self._unwritten)):
+            return ()  # what has ended goes first: no job begins whose end could not be written
         left = None if self._options.max_jobs is None else self._options.max_jobs - self._claimed
         coroutines = sum(outcome.assignment.is_coroutine for outcome in ended)
         free, limit = self._room(ended, self._hands.threads_used - (len(ended) - coroutines))
@@ -254,24 +257,24 @@ class Loop:
             self._after(outcomes, turn, progress)
 
     def _keep(self, turn: Turn, outcomes: list[Outcome], error: DatabaseError) -> None:
-        """A full disk passes: keep what has ended, and claim nothing meanwhile."""
+        """A full disk passes: keep what has ended, and begin nothing meanwhile."""
         self._hands.take_again(outcomes)
         self._unwritten.extend(turn.settlements[len(outcomes) :])
+        self._unwritten.extend(Release(one.lease) for one in self._hands.late(-1))
         self._unmarked = turn.starts
-        self._pause(f"settle jobs={len(turn.settlements)} not written, tried again", error)
+        kept = f", and what has ended is kept (jobs={len(turn.settlements)})" if turn.settlements else ""
+        self._pause(_TURN, f"no job begins{kept}", error)
 
-    def _pause(self, trouble: str, error: DatabaseError) -> None:
+    def _pause(self, who: str, what: str, error: DatabaseError) -> None:
         """Say once what is the matter, and wait before the next try, if there can be one."""
         if isinstance(error, LOST):
             self.give_up(error)
             return
-        if not self._is_troubled:
-            log.error("%s: %s", trouble, error)
-        self._is_troubled = True
+        self.trouble.begin(who, what, error)
         self._desk.clock.wait(self._stop_now, _RETRY_PAUSE)
 
     def _after(self, outcomes: list[Outcome], turn: Turn, progress: Progress) -> None:
-        self._is_troubled = False
+        self.trouble.end(_TURN)
         self._unmarked = ()
         self._plan_gathering(outcomes, turn, progress)
         for outcome, accepted in zip(outcomes, progress.accepted, strict=False):

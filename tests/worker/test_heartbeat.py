@@ -19,6 +19,7 @@ from litequeue.worker.execution import Execution
 from litequeue.worker.heartbeat import Heartbeat
 from litequeue.worker.limits import Limits
 from litequeue.worker.outcome import Assignment
+from litequeue.worker.trouble import Trouble
 from tests.worker.case import MAX_PAYLOAD, FileCase, Shelf, until
 
 LEASE = 30 * SECOND
@@ -30,6 +31,7 @@ class Host:
     def __init__(self, worker: int) -> None:
         self.worker = worker
         self.settled = 0
+        self.trouble = Trouble(self)
         self.assignments: list[Assignment] = []
         self.asked: list[tuple[int, int]] = []
         self.lost: list[int] = []

@@ -392,6 +392,43 @@ class Trouble(FileCase):
             self.burst()
         self.assertEqual(len([line for line in logs.output if "no room left" in line]), 1)
 
+    def test_the_end_of_it_is_said_once_too(self) -> None:
+        self.enqueue(nothing)
+        pause, full = self.full_disk(from_turn=1, turns=5)
+        with pause, full, self.assertLogs("litequeue", "WARNING") as logs:
+            self.burst()
+        self.assertEqual(
+            [line.split()[0] for line in logs.output], ["ERROR:litequeue:hold", "WARNING:litequeue:resume"]
+        )
+
+    def test_what_waits_in_line_does_not_begin_meanwhile(self) -> None:
+        """Quick jobs are claimed ahead; the disk is known to be full from the first turn that fails."""
+        ran: list[int] = []
+        begun: list[int] = []
+        full, never = threading.Event(), threading.Event()
+        original = Store.take_turn
+
+        def take_turn(store: Store, worker: int, turn: Turn) -> Progress:
+            if full.is_set():
+                begun.append(len(ran))
+                if len(begun) < 10:
+                    raise DiskFull("no room")
+            return original(store, worker, turn)
+
+        def quick(number: int) -> None:
+            ran.append(number)
+            if number == 60:
+                full.set()
+            never.wait(0.002)
+
+        task = self.declare(quick)
+        self.queue.enqueue_many(task.call(number) for number in range(120))
+        pause = mock.patch("litequeue.worker.loop._RETRY_PAUSE", 0.01)
+        with pause, mock.patch.object(Store, "take_turn", take_turn):
+            self.burst()
+        self.assertEqual(set(begun[1:10]), {begun[1]})
+        self.assertEqual(ran, list(range(120)))
+
     def test_failed_arguments_are_kept_too(self) -> None:
         job = self.enqueue(nothing)
         self.change("UPDATE litequeue_job SET payload = '[['")
