@@ -15,6 +15,7 @@ from .terminal import Terminal
 
 Command = Callable[[argparse.Namespace, Terminal], int]
 DONE, NO = 0, 1
+FAILED_BY_FILE = 3  # a worker's own code; 2 is misuse
 
 
 class Misuse(InvalidOption):

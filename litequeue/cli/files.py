@@ -13,7 +13,6 @@ from ..queue import Queue
 from ..storage.database import MEMORY, Database
 from ..storage.opening import FROZEN
 from .terminal import Terminal
-from .text import clean
 
 
 @contextmanager
@@ -22,7 +21,7 @@ def reading(path: str, terminal: Terminal) -> Iterator[Desk]:
     with looking(path, terminal.clock) as desk:
         if desk.database.mode == FROZEN:
             terminal.complain(
-                f"{clean(path)} is read without locks, for its folder can not be written: "
+                f"{path} is read without locks, for its folder can not be written: "
                 "what another program may be doing to it is not seen"
             )
         yield desk

@@ -7,11 +7,12 @@ import re
 from typing import Any
 
 from ..clock import SECOND, duration
+from ..errors import DatabaseError
 from ..log import log
 from ..worker import Worker, WorkerOptions
 from ..worker import logs as worker_logs
 from ..worker.process import share_interpreter
-from .arguments import DONE, add_command, add_file
+from .arguments import DONE, FAILED_BY_FILE, add_command, add_file
 from .files import making
 from .human import seconds
 from .terminal import Terminal
@@ -19,7 +20,8 @@ from .terminal import Terminal
 _MORE = """
 With --app it runs the tasks of those modules and nothing else. Without, it runs tasks made by
 @queue.task whose modules lie under the directory it is started in. A first Ctrl-C (or SIGTERM)
-lets running jobs finish, a second one gives them back at once."""
+lets running jobs finish, a second one gives them back at once. Exit code 3: it stopped because its
+file was removed, replaced, damaged, or upgraded by a newer litequeue, or could not be written at its end."""
 
 
 def add(commands: Any) -> None:
@@ -62,13 +64,18 @@ def run_worker(args: argparse.Namespace, terminal: Terminal) -> int:
     kind = "json" if args.log_json else "text"
     worker_logs.configure(kind)
     with making(args.file, terminal.clock, options.queues[0]) as queue:
+        database = queue.desk.database  # opened here: what is refused at once is misuse
         log.info(
             "work on %s queues=%s threads=%d processes=%d grace=%d",
-            queue.path,
+            database.path,
             ",".join(options.queues),
             options.threads,
             options.processes,
             options.grace // SECOND,
         )
-        Worker(queue, options, apps=args.app, log=kind).run()
+        try:
+            Worker(queue, options, apps=args.app, log=kind).run()
+        except DatabaseError as error:
+            terminal.complain(str(error))
+            return FAILED_BY_FILE
     return DONE

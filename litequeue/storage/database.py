@@ -57,7 +57,7 @@ class Database:
         self.durability = durability
         self._closed = False
         self._spoilt = False
-        self._files = Files(None if self.in_memory else self.path)
+        self.files = Files(None if self.in_memory else self.path)
         self._reset()
         self._prepare()
         watch(self)
@@ -99,12 +99,12 @@ class Database:
 
     def write_on(self, connection: Connection, operation: Callable[[Connection], T]) -> T:
         """Run an operation inside the transaction of the caller's own connection to the same file."""
-        return run_on_foreign(self.path, self._files.identity, connection, operation)
+        return run_on_foreign(self.path, self.files.identity, connection, operation)
 
     def begin(self) -> Connection:
         """A connection inside a write transaction, which `finish` must end; all other writers wait."""
         self._require_free()
-        lent = Lent(Ticket(), None if self.in_memory else self._files.identity)
+        lent = Lent(Ticket(), None if self.in_memory else self.files.identity)
         try:
             self._gate.enter(lent.ticket)
             self._lent = lent
@@ -156,14 +156,14 @@ class Database:
         lent = transactions.entered()
         if lent is None:
             return None
-        is_of_this_file = lent is self._lent or (lent.identity == self._files.identity and not self.read_only)
-        return lent.connection if is_of_this_file else None
+        is_here = lent is self._lent or (lent.identity == self.files.identity and not self.read_only)
+        return lent.connection if is_here else None
 
     # --- the file ----------------------------------------------------------------------------------
 
     def verify(self) -> None:
         """Raise `FileReplaced` when the file that was opened, or its log, has lost its name."""
-        self._files.require()
+        self.files.require()
 
     def verify_version(self) -> None:
         """Raise `SchemaTooNew` when a newer litequeue has upgraded the file meanwhile."""
@@ -214,7 +214,7 @@ class Database:
                     # The change to WAL needs the file alone, and SQLite does not wait for that.
                     begin = self._patience.begin
                     self._patience.insist(lambda: opening.prepare(connection, self.path, begin))
-                self._files.note()
+                self.files.note()
                 opening.set_synchronous(connection, self.durability)
             except BaseException:
                 opening.close_untouched(connection)
@@ -299,7 +299,7 @@ class Database:
         for connection in [*self._writers.values(), *kept]:
             connection.close()
         self._writers = {}
-        self._files.forget_log()
+        self.files.forget_log()
 
     def _connect(self, durability: Durability | None = None) -> Connection:
         self._require_open()
@@ -334,7 +334,7 @@ class Database:
                 run_group(connection, group, self._ours)
                 leader.settled = True
                 connection.execute("COMMIT")
-            self._files.confirm()
+            self.files.confirm()
         except Exception as error:
             roll_back(connection)
             for ticket in group:

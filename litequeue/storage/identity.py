@@ -63,14 +63,15 @@ class Files:
         """Raise `FileReplaced` when one of them is not there any more, or is another."""
         self._require_database()
         for path, identity in list(self._log.items()):
-            _require(path, identity)
+            require(path, identity)
 
     def _require_database(self) -> None:
         if self._path is not None:
-            _require(self._path, self.identity)
+            require(self._path, self.identity)
 
 
-def _require(path: str, identity: Identity) -> None:
+def require(path: str, identity: Identity) -> None:
+    """Raise `FileReplaced` when the path does not name the file of this identity, as far as can be seen."""
     try:
         found = identity_of(path)
     except OSError as error:

@@ -10,7 +10,14 @@ from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from ..clock import SECOND
-from ..errors import DatabaseError, FileReplaced, QueueClosed, SchemaTooNew
+from ..errors import (
+    DatabaseDamaged,
+    DatabaseError,
+    FileReplaced,
+    NotADatabase,
+    QueueClosed,
+    SchemaTooNew,
+)
 from ..handle import Desk
 from ..job import Turn
 from ..log import log
@@ -19,7 +26,8 @@ from .outcome import Assignment
 from .trouble import Trouble
 
 TICK = 0.25
-LOST = (FileReplaced, SchemaTooNew)  # the file is no longer ours to use, and will not be again
+# The file is no longer ours to use, and will not be again.
+LOST = (FileReplaced, SchemaTooNew, DatabaseDamaged, NotADatabase)
 _PRUNE_EVERY = SECOND // 2  # or what a fast worker ends would fill the disk, however short the retention
 _PRUNE_EVERY_WHEN_IDLE = 10 * SECOND
 _PRUNE_FOR = SECOND // 10

@@ -138,7 +138,7 @@ class Loop:
             self.worker = self._desk.workers.sign_on(self._identity)
 
     def give_up(self, error: DatabaseError) -> None:
-        """The file was replaced, or upgraded by a newer litequeue: stop without touching a job."""
+        """The file was replaced, damaged, or upgraded by a newer litequeue: stop without touching a job."""
         if self._fault is None:
             log.error("stop worker=%d: %s", self.worker, error)
             self._fault = error

@@ -16,15 +16,27 @@ from ..errors import LiteQueueError
 from ..log import log
 from ..queue import Queue
 from ..resolve import Resolver, import_apps, tasks_of
+from ..storage.identity import require
 from . import logs
 from .firing import declare
+from .heartbeat import LOST
 from .loop import Loop
 from .settings import WorkerOptions
-from .supervisor import ALIVE, DONE, READY, RECYCLE
+from .supervisor import ALIVE, DONE, READY, RECYCLE, lost_word
 
 
 def serve(pipe: Pipe, setting: dict[str, Any]) -> None:
     """Run one worker as the supervisor wants it; raises what ended it early."""
+    try:
+        loop = _work(pipe, setting)
+    except LOST as error:
+        _tell(pipe, lost_word(error))
+        raise
+    _tell(pipe, RECYCLE if loop.recycle else DONE)
+
+
+def _work(pipe: Pipe, setting: dict[str, Any]) -> Loop:
+    require(setting["path"], tuple(setting["identity"]))  # or a file would be made where one was removed
     queue = Queue(setting["path"], setting["name"], durability=setting["durability"])
     options = WorkerOptions.from_json(setting["options"])
     share_interpreter()
@@ -36,7 +48,7 @@ def serve(pipe: Pipe, setting: dict[str, Any]) -> None:
     threading.Thread(target=_watch_supervisor, args=(pipe, loop), daemon=True).start()
     _tell(pipe, READY)
     loop.run()
-    _tell(pipe, RECYCLE if loop.recycle else DONE)
+    return loop
 
 
 def share_interpreter() -> None:

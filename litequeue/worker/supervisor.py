@@ -16,8 +16,10 @@ from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
 
 from ..clock import SECOND, Clock
-from ..errors import WorkerError
+from ..errors import DatabaseError, WorkerError
 from ..log import log
+from ..storage.identity import Identity
+from .heartbeat import LOST
 from .settings import WorkerOptions
 
 READY, DONE, RECYCLE = b"ready", b"done", b"recycle"
@@ -29,11 +31,17 @@ _ASK_EVERY = 1 * SECOND
 _TIME_TO_END = 5 * SECOND
 
 
+def lost_word(error: DatabaseError) -> bytes:
+    """How a process tells that the file is not to be used any more, so that no other is started on it."""
+    return f"{type(error).__name__} {error}".encode(errors="surrogateescape")
+
+
 @dataclass(frozen=True)
 class Crew:
     """What every process of a supervisor is started with."""
 
     path: str
+    identity: Identity
     name: str
     durability: str
     lease: int
@@ -83,6 +91,16 @@ class Member:
         """Send a signal; to our own child, by its handle, never to a number read from a file."""
         self.process.send_signal(number)
 
+    @property
+    def lost(self) -> DatabaseError | None:
+        """Why the file can not be used any more, if the process said that."""
+        for word in self.said:
+            name, _, text = word.decode(errors="surrogateescape").partition(" ")
+            for kind in LOST:
+                if kind.__name__ == name:
+                    return kind(text)
+        return None
+
     def listen(self, now: int) -> bool:
         """Take what the process said; False when it has ended."""
         try:
@@ -120,14 +138,15 @@ class Supervisor:
         self._passed_on = 0
         self._bell_read, self._bell_write = Pipe(duplex=False)
         self._end_by: int | None = None
-        self._failure: str | None = None
+        self._failure: WorkerError | DatabaseError | None = None
         self.is_over = False
         self.started = threading.Event()
 
     def run(self) -> None:
         """Start the processes and replace the dead, until all have ended.
 
-        Raises `WorkerError` when they can not start, or die again and again.
+        Raises `WorkerError` when they can not start, or die again and again, and a `DatabaseError` when
+        their file can not be used any more.
         """
         try:
             for share in _shares(self._crew.options):
@@ -139,7 +158,7 @@ class Supervisor:
             self.is_over = True
             self.started.set()
         if self._failure is not None:
-            raise WorkerError(self._failure)
+            raise self._failure
 
     def stop(self) -> None:
         """Let the processes stop as a worker does; a second call at once. Fit for a signal handler."""
@@ -192,22 +211,24 @@ class Supervisor:
         member.pipe.close()
         member.signal(signal.SIGKILL)  # if it lives it has closed its descriptors, and can do nothing more
         code = member.process.wait()
+        if member.lost is not None:
+            self._give_up(member.lost)
+            return
         if DONE in member.said or self._stops:  # the code alone may be a task's own os._exit(0)
             return
         if RECYCLE in member.said:
             log.warning("recycle process=%d", member.process.pid)
         elif READY not in member.said:
-            self._give_up(f"a worker process could not start (exit code {code}); its own message is above")
+            self._give_up(
+                WorkerError(f"a worker process could not start (exit code {code}); its own message is above")
+            )
             return
         else:
             log.error(
                 "process %d of the worker died (%s); starting another", member.process.pid, _ending(code)
             )
             if self._is_crash_loop():
-                self._give_up(
-                    f"{len(self._deaths)} worker processes died within {_WINDOW // SECOND} s, the last one "
-                    f"{_ending(code)}; something in the tasks, or in this machine, takes them down"
-                )
+                self._give_up(self._crash_loop(code))
                 return
         self._members.append(Member(self._crew, member.share))
 
@@ -218,8 +239,14 @@ class Supervisor:
             self._deaths.popleft()
         return len(self._deaths) > _DEATHS_PER_PROCESS * max(1, self._crew.options.processes)
 
-    def _give_up(self, failure: str) -> None:
-        self._failure = failure
+    def _crash_loop(self, code: int) -> WorkerError:
+        return WorkerError(
+            f"{len(self._deaths)} worker processes died within {_WINDOW // SECOND} s, the last one "
+            f"{_ending(code)}; something in the tasks, or in this machine, takes them down"
+        )
+
+    def _give_up(self, failure: WorkerError | DatabaseError) -> None:
+        self._failure = self._failure or failure
         self.stop()
 
 

@@ -135,6 +135,7 @@ class Worker:
             )
         return Crew(
             path=queue.path,
+            identity=queue.desk.database.files.identity,
             name=queue.name,
             durability=queue.desk.database.durability.value,
             lease=queue.lease,
