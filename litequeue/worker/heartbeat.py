@@ -36,6 +36,8 @@ _BREATH = 0.004
 _SHORTEST = 0.001
 _CHECK_EVERY = 1 * SECOND
 _BEAT = "heartbeat"
+_SOONEST_LATE = 1 * SECOND
+_TIME_TO_RENEW = 2 * SECOND  # four beats
 
 
 class Host(Protocol):
@@ -70,7 +72,8 @@ class Heartbeat:
         self._lease = lease
         self._stop = threading.Event()
         now = desk.clock.monotonic()
-        self._renewed, self._checked = now, now
+        self._renewed, self._checked, self._beaten = now, now, now
+        self._reap_at: int | None = None
         self._prune_at, self._prune_step, self._settled = now + _PRUNE_EVERY, _PRUNE_STEP, 0
         self._next_firing: int | None = None
         self._thread = threading.Thread(target=self._beat_on, name="litequeue-heartbeat", daemon=True)
@@ -117,7 +120,8 @@ class Heartbeat:
         self._carry_notes()
         for job, attempt in self._desk.reports.cancelling(self._host.worker) if self._is_busy() else ():
             self._host.ask_to_stop(job, attempt)
-        self._reap()
+        if self._may_reap():
+            self._reap()
         self._look_after(now)
 
     def _renew(self, now: int) -> None:
@@ -126,6 +130,22 @@ class Heartbeat:
             if not self._desk.workers.renew(worker, self._lease):
                 self._host.lose(worker)
             self._renewed = now
+
+    def _may_reap(self) -> bool:
+        """After a beat that came late, let the others renew first.
+
+        What held us up, a full disk or a long lock or a stop of the whole machine, held them up as well: each
+        would take the others for dead, and with them what they have done meanwhile and could not write.
+        """
+        now = self._desk.clock.monotonic()
+        is_late = now - self._beaten > max(self._lease // 3, _SOONEST_LATE)
+        self._beaten = now
+        if self._reap_at is None and is_late:
+            self._reap_at = now + _TIME_TO_RENEW
+        if self._reap_at is not None and now < self._reap_at:
+            return False
+        self._reap_at = None
+        return True
 
     def _reap(self) -> None:
         reaped = self._desk.workers.reap()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -81,6 +82,12 @@ class Beats(FileCase):
         self.clock.advance(0.25)
         return seen
 
+    def beat_for(self, seconds: float) -> None:
+        """Let time pass, with a beat every second."""
+        for _ in range(round(seconds)):
+            self.clock.advance(1)
+            self.heartbeat.beat()
+
     def lease_left(self) -> float:
         (info,) = [each for each in self.desk.reports.workers() if each.id == self.host.worker]
         return (info.lease_until - self.clock.monotonic()) / SECOND
@@ -133,21 +140,44 @@ class Beats(FileCase):
         self.declare(nothing).enqueue()
         other = self.sign_on()
         job = self.queue.job(self.claim(other).lease.job)
-        for _ in range(3):
-            self.clock.advance(10)
-            self.assertEqual(job.refresh().state, State.RUNNING)
-            self.heartbeat.beat()
+        self.beat_for(29)
+        self.assertEqual(job.refresh().state, State.RUNNING)
+        self.beat_for(1)
         self.assertEqual((job.refresh().state, job.snapshot.crashes), (State.READY, 1))
         self.assertEqual([worker.id for worker in self.queue.workers()], [self.host.worker])
+
+    def test_what_held_it_up_itself_is_held_to_have_held_up_the_others(self) -> None:
+        """A disk that was full for longer than a lease: whoever is first must not reap the rest."""
+        self.declare(nothing).enqueue()
+        other = self.sign_on()
+        job = self.queue.job(self.claim(other).lease.job)
+        full = mock.patch.object(type(self.desk.workers), "renew", side_effect=DiskFull("no room"))
+        with full:
+            for _ in range(40):
+                self.clock.advance(1)
+                with contextlib.suppress(DiskFull):
+                    self.heartbeat.beat()
+        self.beat_for(1)
+        self.assertEqual(job.refresh().state, State.RUNNING)
+        self.desk.workers.renew(other, LEASE)
+        self.beat_for(29)
+        self.assertEqual(job.refresh().state, State.RUNNING)
+        self.beat_for(2)
+        self.assertEqual(job.refresh().state, State.READY)
+
+    def test_one_that_is_always_late_reaps_all_the_same(self) -> None:
+        self.sign_on()
+        for _ in range(5):
+            self.clock.advance(11)
+            self.heartbeat.beat()
+        self.assertEqual({worker.id for worker in self.queue.workers()}, {self.host.worker})
 
     def test_a_wall_clock_set_back_ends_no_lease_and_freezes_none(self) -> None:
         other = self.sign_on()
         self.clock.set_wall(datetime(2029, 1, 1, tzinfo=UTC))
         self.heartbeat.beat()
         self.assertEqual({worker.id for worker in self.queue.workers()}, {self.host.worker, other})
-        for _ in range(3):
-            self.clock.advance(10)
-            self.heartbeat.beat()
+        self.beat_for(30)
         self.assertEqual({worker.id for worker in self.queue.workers()}, {self.host.worker})
 
     def test_pruning_keeps_up_in_larger_steps_and_never_keeps_a_beat(self) -> None:
