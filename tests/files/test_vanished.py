@@ -30,6 +30,14 @@ if os.fork() == 0:
 say(os.wait()[1])
 attempt(lambda: store.enqueue([JOB]))
 """
+STRAY = """
+store = store_at(sys.argv[1])
+store.enqueue([JOB])
+open(sys.argv[1], "rb").close()
+say("opened and closed")
+sys.stdin.readline()
+attempt(lambda: store.enqueue([JOB]))
+"""
 
 
 class TestBeside(FileCase):
@@ -90,6 +98,16 @@ class TestBeside(FileCase):
         self.jobs.database.close()
         program = Program(self, PRELUDE + OFTEN + FORKS, self.path)
         self.assertEqual([program.hear(), program.hear()], ["0", "did [4]"])
+
+    def test_a_program_that_opened_the_file_itself_is_told(self) -> None:
+        """With that it lost its locks, and the next one to close takes itself for the last."""
+        self.jobs.database.close()
+        program = Program(self, PRELUDE + OFTEN + STRAY, self.path)
+        self.assertEqual(program.hear(), "opened and closed")
+        self.open().close()
+        program.tell()
+        self.assertRegex(program.hear(), "^FileReplaced .*-wal: the file was removed or replaced")
+        self.assertEqual(self.stored_ids()[:2], [1, 2])
 
     def test_threads_and_closers_raise_no_false_alarm(self) -> None:
         def work(number: int) -> None:
