@@ -15,6 +15,7 @@ import traceback
 from datetime import UTC, datetime
 
 PARTS: tuple[str, ...] = (
+    "checkpoint",
     "crash_points",
     "cron",
     "hostile",
