@@ -186,10 +186,24 @@ FAULTS = (
     ),
     Fault(
         "a file that was replaced swallows jobs",
-        "storage/opening.py",
-        "if found is None or (found.st_dev, found.st_ino) != identity:",
-        "if found is None and identity == (0, 0):",
+        "storage/identity.py",
+        "if found != identity or found == _NOBODY:",
+        "if found == identity == _NOBODY:",
         ("tests.storage.test_database",),
+    ),
+    Fault(
+        "a log that was taken away swallows jobs",
+        "storage/identity.py",
+        "for path, identity in list(self._log.items()):",
+        "for path, identity in ():",
+        ("tests.files.test_vanished",),
+    ),
+    Fault(
+        "the log is copied while others write",
+        "storage/checkpoint.py",
+        "        self._begin(writer)\n        try:\n            (row,)",
+        "        writer.execute('BEGIN')\n        try:\n            (row,)",
+        ("tests.storage.test_database", "tests.files.test_checkpoint_rule"),
     ),
     Fault(
         "one that fails takes its neighbours' work along",
