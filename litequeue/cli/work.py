@@ -19,7 +19,7 @@ from .terminal import Terminal
 
 _MORE = """
 With --app it runs the tasks of those modules and nothing else. Without, it runs tasks made by
-@queue.task whose modules lie under the directory it is started in. A first Ctrl-C (or SIGTERM)
+@queue.task whose modules lie under the directory it is started in. A first Ctrl-C (SIGTERM, SIGHUP)
 lets running jobs finish, a second one gives them back at once. Exit code 3: it stopped because its
 file was removed, replaced, damaged, or upgraded by a newer litequeue, or could not be written at its end."""
 

@@ -25,6 +25,7 @@ from .knowledge import Knowledge
 from .outcome import Assignment, Outcome
 from .pace import HORIZON, Pace
 from .settings import WorkerOptions
+from .stops import Stops
 from .trouble import Trouble
 from .wake import Bell
 
@@ -68,8 +69,8 @@ class Loop:
         self._is_line_stuck = False
         self._looked_around: int | None = None
         self._signing_on = threading.Lock()
-        self._stopping = threading.Event()
-        self._stop_now = threading.Event()
+        # The write lock is taken from tasks that outlast a stop: the loop itself may be waiting for it.
+        self._stops = Stops(desk.clock, options.grace, self._bell.ring, self._hands.abort_transactions)
         self._fault: DatabaseError | None = None
         self.worker = 0
         self.settled = 0
@@ -83,7 +84,7 @@ class Loop:
         self.worker = self._desk.workers.sign_on(self._identity)
         heartbeat = Heartbeat(self._desk, self, self._lease)
         heartbeat.start()
-        threading.Thread(target=self._end_grace, name="litequeue-grace", daemon=True).start()
+        self._stops.start()
         log.info(
             "start worker=%d queues=%s threads=%d",
             self.worker,
@@ -95,8 +96,7 @@ class Loop:
                 pass
             self._wind_down()
         finally:
-            self._stopping.set()
-            self._stop_now.set()
+            self._stops.end()
             self._hands.abort_transactions()  # or nobody below could write
             heartbeat.stop()
             self._close()
@@ -104,18 +104,11 @@ class Loop:
             raise self._fault
 
     def stop(self) -> None:
-        """Claim no more, let jobs finish for the grace time; a second call gives back what runs at once."""
-        if self._stopping.is_set():
-            self._stop_now.set()
-        self._stopping.set()
-        self._bell.ring()
+        """Claim no more, let jobs finish for the grace time; a second call gives back what runs at once.
 
-    def stop_from_signal(self) -> None:
-        """`stop` for a signal handler."""
-        if self._stopping.is_set():
-            self._stop_now.set()
-        self._stopping.set()
-        self._bell.ring_from_signal()
+        Fit for a signal's handler.
+        """
+        self._stops.ask()
 
     # --- for the heartbeat -------------------------------------------------------------------------
 
@@ -142,8 +135,7 @@ class Loop:
         if self._fault is None:
             log.error("stop worker=%d: %s", self.worker, error)
             self._fault = error
-            self._stopping.set()
-            self._stop_now.set()
+            self._stops.end()
             self._bell.ring()
 
     # --- one turn ----------------------------------------------------------------------------------
@@ -172,7 +164,7 @@ class Loop:
     def _gather(self) -> None:
         """Let tiny jobs gather between turns: they share a commit, and others get to write."""
         left = (self._gather_until - self._desk.clock.monotonic()) / SECOND
-        if left > 0 and not self._stopping.is_set():
+        if left > 0 and not self._stops.asked:
             if self._is_streaming:
                 self._desk.clock.sleep(left)
             elif self._hands.waiting:
@@ -210,7 +202,7 @@ class Loop:
 
     def _wants(self, ended: list[Outcome], *, is_time_to_look: bool) -> tuple[Want, ...]:
         """What to claim in the turn that settles what has ended."""
-        if self._stopping.is_set() or (self.trouble.holds(_TURN) and (ended or self._unwritten)):
+        if self._stops.asked or (self.trouble.holds(_TURN) and (ended or self._unwritten)):
             return ()  # what has ended goes first: no job begins whose end could not be written
         left = None if self._options.max_jobs is None else self._options.max_jobs - self._claimed
         coroutines = sum(outcome.assignment.is_coroutine for outcome in ended)
@@ -271,7 +263,7 @@ class Loop:
             self.give_up(error)
             return
         self.trouble.begin(who, what, error)
-        self._desk.clock.wait(self._stop_now, _RETRY_PAUSE)
+        self._desk.clock.wait(self._stops.at_once, _RETRY_PAUSE)
 
     def _after(self, outcomes: list[Outcome], turn: Turn, progress: Progress) -> None:
         self.trouble.end(_TURN)
@@ -324,7 +316,7 @@ class Loop:
     # --- waiting and ending ------------------------------------------------------------------------
 
     def _is_over(self) -> bool:
-        if self._stopping.is_set():
+        if self._stops.asked:
             return True
         if self._unwritten or not self._hands.is_idle:
             return False
@@ -361,7 +353,7 @@ class Loop:
         self._unwritten.extend(Release(one.lease) for one in self._hands.late(-1))
         while self._unwritten or not self._hands.is_idle:
             left = deadline - self._desk.clock.monotonic()
-            if left <= 0 or self._stop_now.is_set():
+            if left <= 0 or self._stops.at_once.is_set():
                 break
             outcomes = self._ended()
             turn = self._turn(outcomes, ())
@@ -369,12 +361,6 @@ class Loop:
                 self._write(turn, outcomes)
             else:
                 self._bell.wait(min(POLL, left / SECOND))
-
-    def _end_grace(self) -> None:
-        """Take the write lock from tasks that outlast a stop; the loop itself may be waiting for it."""
-        self._stopping.wait()
-        self._desk.clock.wait(self._stop_now, self._options.grace / SECOND)
-        self._hands.abort_transactions()
 
     def _announce_stop(self) -> None:
         try:

@@ -22,6 +22,7 @@ from .firing import declare
 from .heartbeat import LOST
 from .loop import Loop
 from .settings import WorkerOptions
+from .stops import stop_signals
 from .supervisor import ALIVE, DONE, READY, RECYCLE, lost_word
 
 
@@ -43,8 +44,8 @@ def _work(pipe: Pipe, setting: dict[str, Any]) -> Loop:
     found = resolver(queue, setting)
     declare(queue, found.declared())
     loop = Loop(queue.desk, found, options, setting["lease"], setting["max_payload"])
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: loop.stop_from_signal())
+    for number in stop_signals():
+        signal.signal(number, lambda *_: loop.stop())
     threading.Thread(target=_watch_supervisor, args=(pipe, loop), daemon=True).start()
     _tell(pipe, READY)
     loop.run()

@@ -162,14 +162,13 @@ class Supervisor:
 
     def stop(self) -> None:
         """Let the processes stop as a worker does; a second call at once. Fit for a signal handler."""
-        self._stops += 1
         os.write(self._bell_write.fileno(), b"!")
 
     def _watch(self) -> None:
         pipes: Sequence[Connection] = [member.pipe for member in self._members]
         ready = wait([*pipes, self._bell_read], _LOOK)
         if self._bell_read in ready:
-            os.read(self._bell_read.fileno(), 4096)
+            self._stops += len(os.read(self._bell_read.fileno(), 4096))
         self._pass_on_stops()
         if self._end_by is not None and self._clock.monotonic() >= self._end_by:
             log.error("stop processes=%d do not end; they are killed", len(self._members))

@@ -35,11 +35,6 @@ class Bell:
                 self._sleeping = False
                 os.write(self._write, b"!")
 
-    def ring_from_signal(self) -> None:
-        """`ring` for a signal handler, which may have interrupted the holder of the lock."""
-        if not self._closed:  # the descriptor's number may belong to another file by then
-            os.write(self._write, b"!")
-
     def wait(self, seconds: float) -> bool:
         """Sleep until the bell rings or a hint comes, at most `seconds`; whether something did."""
         with self._lock:

@@ -349,11 +349,6 @@ class BellCase(QuietCase):
         self.assertTrue(bell.wait(60))
         self.assertFalse(bell.wait(0))
 
-    def test_rung_from_a_signal_before_the_sleep_it_ends_it_at_once(self) -> None:
-        bell = self.bell()
-        bell.ring_from_signal()
-        self.assertTrue(bell.wait(60))
-
     def test_no_ring_is_lost_between_threads(self) -> None:
         there, back = self.bell(), self.bell()
 
@@ -376,7 +371,6 @@ class BellCase(QuietCase):
         other = folder_for(self) / "other"
         files = [other.open("wb", buffering=0) for _ in range(20)]
         bell.ring()
-        bell.ring_from_signal()
         for each in files:
             each.close()
         self.assertEqual(other.read_bytes(), b"")
