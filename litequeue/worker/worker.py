@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
 import threading
@@ -17,9 +18,37 @@ from ..resolve import Resolver, import_apps
 from .firing import declare
 from .loop import Loop
 from .settings import WorkerOptions
+from .stops import stop_signals
 from .supervisor import Crew, Supervisor
 
 _TIME_TO_START = 60.0
+_LONGEST_WAIT = 1.0
+
+
+class _Run:
+    """The time that a thread runs, waited for by those whom Ctrl-C may strike.
+
+    Struck in mid-wait, `Event.wait` may leave the event's own lock shut, and `Thread.join` takes the thread
+    for ended.
+    """
+
+    def __init__(self) -> None:
+        self.is_over = False
+        self._lasts = threading.Lock()
+        self._lasts.acquire()
+
+    def end(self) -> None:
+        """It is over."""
+        self.is_over = True
+        self._lasts.release()
+
+    def wait(self, seconds: float | None) -> None:
+        """Wait until it is over, at most `seconds`."""
+        if seconds is None:
+            while not self.is_over:
+                self.wait(_LONGEST_WAIT)  # another who waited may have been struck with the lock in hand
+        elif not self.is_over and self._lasts.acquire(timeout=max(0.0, seconds)):
+            self._lasts.release()
 
 
 class Worker:
@@ -37,24 +66,26 @@ class Worker:
         self._options = options
         self._apps = None if apps is None else tuple(apps)
         self._log = log
-        self._thread: threading.Thread | None = None
+        self._run: _Run | None = None  # in the background
         self._running: Loop | Supervisor | None = None
         self._error: BaseException | None = None
         self._early_stops = 0
+        self._process = os.getpid()
 
     def run(self) -> None:
-        """Work here until stopped by SIGTERM or SIGINT, or until a burst or `max_jobs` is over.
+        """Work here until stopped by SIGTERM, SIGINT or SIGHUP, or until a burst or `max_jobs` is over.
 
         A first signal lets running jobs finish for the grace time, a second one gives them back at once.
         Raises `WorkerError` when processes can not start or die again and again, or when threads are stuck.
         """
         self._running = running = self._make()
-        stop = running.stop_from_signal if isinstance(running, Loop) else running.stop
-        with _signals(stop):
+        with _signals(running.stop):
             self._work(running)
 
     def stop(self) -> None:
         """Stop claiming, and let jobs finish for the grace time; a second call gives them back now."""
+        if self._is_elsewhere:
+            return
         if self._running is None:
             self._early_stops += 1
         else:
@@ -62,26 +93,34 @@ class Worker:
 
     def start(self) -> Worker:
         """Begin to work in the background; `with` does it for you."""
-        if self._thread is not None:
+        if self._run is not None:
             raise WorkerError("this worker was started already; make another one")
         self._running = running = self._make()
-        self._thread = threading.Thread(target=self._run_behind, name="litequeue-worker", daemon=True)
-        self._thread.start()
-        if isinstance(running, Supervisor):
-            running.started.wait(_TIME_TO_START)
-            if running.is_over:
-                self.join()  # raises if they could not start
+        self._run = _Run()
+        try:
+            atexit.register(self._end)  # a thread that ends with the interpreter would give nothing back
+            threading.Thread(target=self._run_behind, name="litequeue-worker", daemon=True).start()
+            if isinstance(running, Supervisor):
+                running.started.wait(_TIME_TO_START)
+                if running.is_over:
+                    self.join()  # raises if they could not start
+        except BaseException:
+            # Whoever is interrupted here never gets to the `with` that would stop it.
+            running.stop()
+            self._run = None
+            atexit.unregister(self._end)
+            raise
         return self
 
     def join(self, timeout: float | None = None) -> bool:
         """Wait until the worker has ended, at most `timeout` seconds; whether it has. Raises its error."""
-        if self._thread is None:
+        if self._run is None or self._is_elsewhere:
             return True
-        self._thread.join(timeout)
+        self._run.wait(timeout)
         if self._error is not None:
             error, self._error = self._error, None
             raise error
-        return not self._thread.is_alive()
+        return self._run.is_over
 
     def __enter__(self) -> Worker:
         return self.start()
@@ -89,16 +128,35 @@ class Worker:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
     ) -> None:
+        self._end()
+
+    @property
+    def _is_elsewhere(self) -> bool:
+        """Whether this is a forked child, which may leave the block, or end, long before its parent."""
+        return os.getpid() != self._process
+
+    def _end(self) -> None:
+        """Stop and wait; who is interrupted meanwhile wants it at once."""
         self.stop()
-        self.join()
+        try:
+            self.join()
+        except BaseException:
+            self.stop()
+            self.join()
+            raise
 
     def _run_behind(self) -> None:
-        assert self._running is not None
+        running, run = self._running, self._run
+        if running is None or run is None:
+            return  # its start was interrupted
         try:
-            self._work(self._running)
+            self._work(running)
         except BaseException as error:  # handed to whoever joins, which may be late
             log.error("the worker in the background has ended: %s", error)
             self._error = error
+        finally:
+            atexit.unregister(self._end)
+            run.end()
 
     def _work(self, running: Loop | Supervisor) -> None:
         for _ in range(self._early_stops):
@@ -160,11 +218,11 @@ class Worker:
 
 @contextmanager
 def _signals(stop: Callable[[], None]) -> Iterator[None]:
-    """Within the block SIGTERM and SIGINT call `stop`; only the main thread may set that up."""
+    """Within the block the signals to stop call `stop`; only the main thread may set that up."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.signal(number, lambda *_: stop()) for number in (signal.SIGTERM, signal.SIGINT)}
+    before = {number: signal.signal(number, lambda *_: stop()) for number in stop_signals()}
     try:
         yield
     finally:
