@@ -11,15 +11,18 @@ from ..job import Lease, StoredResult
 from . import settling
 from .database import Database
 from .gate import Durability
+from .rows import TEXT_OR_NONE, WHOLE, sound
 from .transactions import run_plain
 from .translate import translated
 
 FIND = "SELECT result, codec FROM litequeue_step WHERE job = ? AND name = ?"
 ALL = "SELECT name, attempt, at, result, codec FROM litequeue_step WHERE job = ? ORDER BY number"
+_STEP = (str, WHOLE, WHOLE, object, TEXT_OR_NONE)
 KEEP = """
 INSERT INTO litequeue_step (job, name, number, attempt, at, result, codec)
-SELECT :job, :name, (SELECT coalesce(max(number), 0) + 1 FROM litequeue_step WHERE job = :job), :attempt, :at,
-       :result, :codec
+SELECT :job, :name,
+       (SELECT coalesce(max(number), 0) + 1 FROM litequeue_step WHERE job = :job AND number < 1000000000),
+       :attempt, :at, :result, :codec
 FROM litequeue_job WHERE id = :job AND attempt = :attempt AND state = 'running'
 """
 
@@ -44,12 +47,17 @@ class Steps:
 
     def find(self, job: int, name: str) -> StoredResult | None:
         """What the step returned, or None if it was not finished yet."""
-        row = self.database.read(lambda c: c.execute(FIND, (job, name)).fetchone())
-        return None if row is None else StoredResult(*row)
+        found = self.database.read(lambda c: c.execute(FIND, (job, name)).fetchall())
+        return StoredResult(*found[0]) if found else None
 
     def all(self, job: int) -> list[StoredStep]:
         """The finished steps of a job, in the order in which they ended."""
-        return [StoredStep(*row) for row in self.database.read(lambda c: c.execute(ALL, (job,)).fetchall())]
+
+        def operation(connection: Connection) -> list[StoredStep]:
+            found = connection.execute(ALL, (job,)).fetchall()
+            return [StoredStep(*sound(row, _STEP, "litequeue_step")) for row in found]
+
+        return self.database.read(operation)
 
     def keep(self, lease: Lease, name: str, result: StoredResult) -> None:
         """Store that a step has finished; synced when this returns. Raises `LeaseLost`."""

@@ -31,6 +31,7 @@ from litequeue.job import (
     Rule,
     Settlement,
     Snoozed,
+    StoredResult,
     Want,
 )
 from litequeue.testing import HandClock
@@ -129,6 +130,7 @@ def _facts(job: Job[object]) -> list[Step]:
         lambda: [job.args, job.kwargs],
         lambda: [job.errors, job.log, job.tags, repr(job)],
         lambda: [job.parents, job.children],
+        lambda: [(step.name, step.result) for step in job.steps],
         lambda: [job.meta, job.created_at, job.run_at, job.started_at, job.finished_at],
         job.explain,
         lambda: job.result(0) if job.state in FINAL else None,
@@ -147,6 +149,7 @@ def _serve(desk: Desk) -> None:
             lambda: store.parked_tasks(LANES),
             lambda: _claim_and_settle(desk, worker),
             lambda: desk.reports.cancelling(worker),
+            lambda: desk.steps.find(JOBS - 3, "step"),
             lambda: workers.renew(worker, 10**7),
             lambda: workers.sign_off(worker),
         ]
@@ -157,6 +160,10 @@ def _claim_and_settle(desk: Desk, worker: int) -> None:
     want = Want("default", 6, 12, revive=frozenset({"no:where"}))
     jobs = desk.store.claim(worker, [want, Want("mail", 1, 1), Want("flow", 2, 2)]).jobs
     leases = [job.lease for job in jobs]
+    each(
+        lambda lease=lease: desk.steps.keep(lease, "another", StoredResult("5", "json"))  # type: ignore[misc]
+        for lease in leases[:2]
+    )
     each(
         lambda lease=lease, end=end: desk.store.settle(end(lease))  # type: ignore[misc]
         for lease, end in zip(leases, _endings(desk.clock.now()) * 2, strict=False)
