@@ -110,8 +110,7 @@ def _work(path: Path, number: int, history: Sequence[Rows]) -> None:
             [
                 lambda: _look(queue, history),
                 lambda: _serve(queue.desk),
-                lambda: _keep_time(queue),
-                lambda: _operate(queue.desk, 1 + number % JOBS),
+                lambda: _keep_time(queue) if number % 2 else _operate(queue.desk, 1 + number % JOBS),
                 lambda: queue.enqueue("app:task", 1),
             ]
         )

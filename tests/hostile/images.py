@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -47,19 +46,23 @@ Rows = list[tuple[int, str, int]]
 
 @dataclass(frozen=True)
 class Image:
-    """The bytes of a file and of its log, and what a reader may find in it: what each commit had left."""
+    """The bytes of a file and of those beside it, and what a reader may find: what each commit had left."""
 
     main: bytes
     log: bytes = b""
     history: tuple[Rows, ...] = ()
+    index: bytes = b""
+    journal: bytes = b""
 
     def write(self, path: Path) -> None:
-        """Put it on the disk, with no other file beside it."""
+        """Put it on the disk, with nothing beside it that an earlier one has left."""
+        parts = {"-wal": self.log, "-shm": self.index, "-journal": self.journal, "-lock": b""}
         path.write_bytes(self.main)
-        log = Path(f"{path}-wal")
-        log.unlink(missing_ok=True)
-        if self.log:
-            log.write_bytes(self.log)
+        for suffix, content in parts.items():
+            beside = Path(f"{path}{suffix}")
+            beside.unlink(missing_ok=True)
+            if content:
+                beside.write_bytes(content)
 
 
 def make_settled(folder: Path) -> Image:
@@ -69,7 +72,7 @@ def make_settled(folder: Path) -> Image:
     for _ in _life(database):
         pass
     database.close()
-    return Image(path.read_bytes())
+    return Image(path.read_bytes(), history=(_rows(path),))
 
 
 def make_logged(folder: Path) -> Image:
@@ -149,52 +152,3 @@ def _settlements(store: Store, leases: list[Lease]) -> Iterator[Callable[[], obj
     yield lambda: store.start(Start(leases[-2], "early", 5))
     yield lambda: store.cancel(leases[-3].job, "not wanted")
     yield lambda: store.cancel(_TASKS + 1, "nor this")
-
-
-# --- damage --------------------------------------------------------------------------------------
-
-
-def flipped(images: tuple[Image, Image], number: int) -> Image:
-    """A file with a few wrong bits, or its log; the same for the same number. One in three has a log."""
-    image, chance = images[number % 3 == 0], random.Random(number)
-    if image.log and chance.random() < 0.8:
-        return Image(image.main, _flip(image.log, chance, 32 + 24), image.history)
-    return Image(_flip(image.main, chance, 100), image.log)
-
-
-def cut(images: tuple[Image, Image], number: int) -> Image:
-    """A file, or its log, with its end missing, or with zeros in its place."""
-    image, chance = images[number % 3 == 0], random.Random(number)
-    if image.log and chance.random() < 0.8:
-        return Image(image.main, _cut(image.log, chance), image.history)
-    return Image(_cut(image.main, chance), image.log)
-
-
-def _flip(content: bytes, chance: random.Random, head: int) -> bytes:
-    """One bit most times; where there is something, and often in the head or at the beginning of a page."""
-    damaged = bytearray(content)
-    for _ in range(chance.choice((1, 1, 1, 1, 2, 3, 8))):
-        place = chance.randrange(len(damaged))
-        match chance.randrange(8):
-            case 0:
-                place = chance.randrange(head)
-            case 1 | 2:
-                place = min(place - place % 4096 + chance.randrange(64), len(damaged) - 1)
-            case _:
-                while not damaged[place]:
-                    place = (place + 1) % len(damaged)
-        if chance.randrange(4):
-            damaged[place] ^= 1 << chance.randrange(8)
-        else:
-            damaged[place] = chance.choice((0, 1, 0x7F, 0x80, 0xFF, chance.randrange(256)))
-    return bytes(damaged)
-
-
-def _cut(content: bytes, chance: random.Random) -> bytes:
-    kept = (
-        chance.randrange(len(content))
-        if chance.randrange(2)
-        else 4096 * chance.randrange(len(content) // 4096)
-    )
-    kept = max(1, kept + chance.choice((0, 0, 1, -1)))
-    return content[:kept] + bytes(len(content) - kept if chance.randrange(4) == 0 else 0)

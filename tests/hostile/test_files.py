@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 import unittest
 from concurrent.futures import ThreadPoolExecutor
 
 from tests.repository import ROOT, run_python
 
-FLIPS, CUTS, EDITS = 2000, 500, 500
+FLIPS, CUTS, EDITS, SHUFFLES, LITTERS = 2000, 500, 500, 200, 100
 PATIENCE_SECONDS = 300
 
 
@@ -23,6 +24,13 @@ class TestDamagedFiles(unittest.TestCase):
     def test_missing_ends(self) -> None:
         self.check("cut", CUTS)
 
+    def test_pages_in_the_wrong_place(self) -> None:
+        self.check("shuffle", SHUFFLES)
+
+    def test_junk_beside_a_sound_file(self) -> None:
+        self.check("litter", LITTERS)
+
+    @unittest.skipUnless(hasattr(sqlite3.Connection, "deserialize"), "this SQLite edits no file in memory")
     def test_rows_edited_by_hand(self) -> None:
         self.check("edit", EDITS)
 

@@ -14,14 +14,21 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from tests.hostile.damage import cut, flipped, littered, shuffled
 from tests.hostile.edits import edited
 from tests.hostile.exam import examine
-from tests.hostile.images import Image, cut, flipped, make_logged, make_settled
+from tests.hostile.images import Image, make_logged, make_settled
 
 Damage = Callable[[tuple[Image, Image], int], Image]
 Finding = tuple[int, str]
 PATIENCE_SECONDS = 20
-KINDS: dict[str, Damage] = {"flip": flipped, "cut": cut, "edit": edited}
+KINDS: dict[str, Damage] = {
+    "flip": flipped,
+    "cut": cut,
+    "edit": edited,
+    "shuffle": shuffled,
+    "litter": littered,
+}
 FILES_PER_CHILD = 25
 
 
@@ -86,10 +93,7 @@ class Zygote:
         os._exit(0)
 
     def _write(self, image: Image) -> Path:
-        """The image as a file, with nothing beside it that an earlier one has left."""
         path = self._folder / "jobs.db"
-        for suffix in ("-shm", "-lock", "-journal"):
-            Path(f"{path}{suffix}").unlink(missing_ok=True)
         image.write(path)
         return path
 
