@@ -182,7 +182,8 @@ def next_due(connection: Connection, queues: Iterable[str]) -> int | None:
 
 def parked_tasks(connection: Connection, queue: str) -> frozenset[str]:
     """The tasks of which a worker could not make sense."""
-    return frozenset(row[0] for row in connection.execute(PARKED, {"queue": queue}).fetchall())
+    rows = connection.execute(PARKED, {"queue": queue}).fetchall()
+    return frozenset(sound(row, (str,), "litequeue_job")[0] for row in rows)
 
 
 def _left(want: Want, taken: list[Claimed]) -> Want:

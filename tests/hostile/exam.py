@@ -110,7 +110,7 @@ def _work(path: Path, number: int, history: Sequence[Rows]) -> None:
             [
                 lambda: _look(queue, history),
                 lambda: _serve(queue.desk),
-                lambda: _keep_time(queue) if number % 2 else _operate(queue.desk, 1 + number % JOBS),
+                lambda: _OTHERS[number % len(_OTHERS)](queue, 1 + number % JOBS),
                 lambda: queue.enqueue("app:task", 1),
             ]
         )
@@ -118,7 +118,7 @@ def _work(path: Path, number: int, history: Sequence[Rows]) -> None:
 
 def _look(queue: Queue, history: Sequence[Rows]) -> None:
     jobs = [job for name in LANES for job in queue.jobs(queue=name)]
-    seen = sorted((job.id, str(job.state), job.attempt) for job in jobs)
+    seen = tuple(sorted((job.id, str(job.state), job.attempt) for job in jobs))
     assert not history or seen in history, f"no commit left the jobs so: {seen}"
     each(step for job in jobs[::4] for step in _facts(job))
     each([queue.counts, queue.workers])
@@ -182,7 +182,7 @@ def _endings(now: int) -> list[Callable[[Lease], Settlement]]:
     ]
 
 
-def _keep_time(queue: Queue) -> None:
+def _keep_time(queue: Queue, _: int) -> None:
     """What is done about schedules after nobody was there for a while."""
     desk = queue.desk
     assert isinstance(queue.clock, HandClock)
@@ -200,8 +200,21 @@ def _keep_time(queue: Queue) -> None:
         )
 
 
-def _operate(desk: Desk, job: int) -> None:
-    store = desk.store
+def _drain(queue: Queue, _: int) -> None:
+    """A worker in this thread, with the code for some of the jobs."""
+    for name in ("app:task", "app:child", "app:limited"):
+        queue.task(name=name, retry=2)(_run)
+    each([lambda: queue.drain(limit=20)])
+
+
+def _run(*args: object, **kwargs: object) -> object:
+    if kwargs:
+        raise ValueError(kwargs)
+    return args
+
+
+def _operate(queue: Queue, job: int) -> None:
+    store = queue.desk.store
     each(
         [
             lambda: store.cancel(job),
@@ -217,3 +230,6 @@ def _operate(desk: Desk, job: int) -> None:
             lambda: store.enqueue_flow([NewJobs("app:x", "flow", ("[[],{}]",), flow=Flow(unique_key="key"))]),
         ]
     )
+
+
+_OTHERS = (_keep_time, _operate, _drain)

@@ -41,7 +41,7 @@ OPTIONS = '{"retry":{"max_attempts":4,"backoff":2.0},"timeout":5000000}'
 ADD_STEP = "INSERT INTO litequeue_step VALUES (?, 'step', 1, 1, 0, '5', 'json')"
 JOBS = 28
 _TASKS = 18
-Rows = list[tuple[int, str, int]]
+Rows = tuple[tuple[int, str, int], ...]
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,9 @@ def make_logged(folder: Path) -> Image:
 
 def _rows(path: Path) -> Rows:
     with closing(sqlite3.connect(path)) as connection:
-        return connection.execute("SELECT id, state, attempt FROM litequeue_job ORDER BY id").fetchall()
+        return tuple(
+            connection.execute("SELECT id, state, attempt FROM litequeue_job ORDER BY id").fetchall()
+        )
 
 
 def _life(database: Database) -> Iterator[object]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gc
 import json
+import logging
 import os
 import signal
 import sys
@@ -34,6 +35,7 @@ FILES_PER_CHILD = 25
 
 def main(kind: str, first: str, count: str) -> None:
     """Examine so many damaged files, from this number on."""
+    logging.disable()  # what is said about damage is said often
     memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
     with tempfile.TemporaryDirectory(prefix="litequeue-", dir=memory) as folder:
         numbers = range(int(first), int(first) + int(count))
@@ -49,10 +51,8 @@ class Zygote:
         self._folder = folder
         self._damage = damage
         self._images = make_settled(folder), make_logged(folder)
-        for number in range(20):
-            examine(
-                self._write(damage(self._images, number)), number
-            )  # so that no child has to import or parse anything
+        for number in range(20):  # so that no child has to import or parse anything
+            examine(self._write(damage(self._images, number)), number)
         gc.freeze()
 
     def examine(self, numbers: range) -> Iterator[Finding]:
