@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from tests.repository import ROOT, run_python
 
 FLIPS, CUTS, EDITS, SHUFFLES, LITTERS = 2000, 500, 500, 200, 100
-PATIENCE_SECONDS = 300
+PATIENCE_SECONDS = 600
 
 
 @unittest.skipUnless(hasattr(os, "fork"), "a process for each damaged file takes fork()")

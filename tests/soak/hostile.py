@@ -6,7 +6,7 @@ from tests.hostile.test_files import examine
 
 # Each row that can be edited by hand is, for every command.
 COUNTS = {"edit": 15_000, "litter": 35_000, "shuffle": 100_000, "cut": 150_000, "flip": 700_000}
-STEP = 10_000
+STEP = 2_000
 
 
 def run(scale: float) -> str:
