@@ -245,33 +245,38 @@ class Start(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What one claim brought: jobs, the tasks it met but could not judge, and how many jobs it parked."""
+    """What one claim brought: jobs, and the tasks it met but could not judge; what it parked and ended."""
 
     jobs: tuple[Claimed, ...] = ()
     unknown: frozenset[str] = frozenset()
     parked: int = 0
+    ended: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """All that a worker writes in one transaction: what ended, what began, what it wants next."""
+    """All that a worker writes in one transaction; `tells` if it wants to hear how that left the jobs."""
 
     settlements: tuple[Settlement, ...] = ()
     notes: tuple[Note, ...] = ()
     starts: tuple[Start, ...] = ()
     wants: tuple[Want, ...] = ()
+    tells: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
     """What a turn came to: which settlements were accepted, and what was claimed.
 
-    A worker that is no longer signed on was taken for dead: it gets nothing until it signs on again.
+    A worker that is no longer signed on was taken for dead: it gets nothing until it signs on again. A turn
+    that tells also says what hooks want to know: how attempts ended, and which jobs it claimed or ended.
     """
 
     accepted: tuple[bool, ...] = ()
     claim: Claim = Claim()
     signed_on: bool = True
+    ended: tuple[Ended, ...] = ()
+    seen: tuple[Snapshot, ...] = ()
 
 
 # --- what is read back -----------------------------------------------------------------------------
@@ -313,6 +318,14 @@ class Snapshot:
     takes: str | None
     schedule: str | None
     scheduled_for: int | None
+
+
+class Ended(NamedTuple):
+    """How and when an attempt ended, and the job as that left it."""
+
+    settlement: Settlement
+    job: Snapshot
+    at: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,7 @@ WHERE id IN (
   SELECT id FROM litequeue_job INDEXED BY litequeue_expiring
   WHERE expires_at <= :now AND expires_at IS NOT NULL AND state IN ('scheduled', 'blocked', 'ready')
   ORDER BY expires_at LIMIT :limit)
+RETURNING id
 """
 IS_SIGNED_ON = "SELECT 1 FROM litequeue_worker WHERE id = ?"
 # All that a claim wants to know of a queue before it writes, in one statement: each of them gives up the
@@ -102,6 +103,7 @@ class _Met:
 
     unknown: set[str] = field(default_factory=set)
     parked: int = 0
+    ended: list[int] = field(default_factory=list)
 
 
 class _Look(NamedTuple):
@@ -133,7 +135,7 @@ def claim(connection: Connection, worker: int, wants: Iterable[Want], now: int) 
     for want in wants:
         look = _look(connection, want.queue)
         if _is_past(look.expiry, now):
-            expire(connection, now)
+            met.ended += expire(connection, now)
             look = _look(connection, want.queue)
         is_ready = look.is_ready
         if _is_past(look.open_at, now):
@@ -143,18 +145,22 @@ def claim(connection: Connection, worker: int, wants: Iterable[Want], now: int) 
             is_ready = promote(connection, want.queue, now) > 0 or is_ready
         if not look.is_paused and (is_ready or want.revive):
             jobs += _claim_within(connection, worker, _left(want, jobs), Rule(*look[5:]), now, met)
-    return Claim(tuple(jobs), frozenset(met.unknown), met.parked)
+    return Claim(tuple(jobs), frozenset(met.unknown), met.parked, tuple(met.ended))
 
 
 def _look(connection: Connection, queue: str) -> _Look:
     return record(_Look, connection.execute(LOOK, {"queue": queue}).fetchone(), "litequeue_job")
 
 
-def expire(connection: Connection, now: int) -> None:
+def expire(connection: Connection, now: int) -> list[int]:
     """Cancel what was not started in time, and what a parent's end leaves no use for, down to a bound."""
+    expired: list[int] = []
     for _ in range(CASCADE):
-        if not connection.execute(EXPIRE, {"now": now, "limit": CHUNK}).rowcount:
-            return
+        rows = connection.execute(EXPIRE, {"now": now, "limit": CHUNK}).fetchall()
+        if not rows:
+            break
+        expired += [row[0] for row in rows]
+    return expired
 
 
 def is_signed_on(connection: Connection, worker: int) -> bool:
@@ -247,7 +253,7 @@ def _candidates(connection: Connection, want: Want, now: int, met: _Met) -> list
     chosen: list[tuple[Row, bool]] = []
     for size in (wanted, max(CHUNK, wanted)):
         rows = connection.execute(CANDIDATES, (want.queue, size)).fetchall()
-        rows_in_time = [row for row in rows if _is_fit(connection, row, now)]
+        rows_in_time = [row for row in rows if _is_fit(connection, row, now, met)]
         met.parked += _park(connection, [row for row in rows_in_time if row[1] in want.refused])
         met.unknown.update(row[1] for row in rows_in_time if not _is_judged(row[1], want))
         chosen = _choose(rows_in_time, want, admission)
@@ -257,16 +263,17 @@ def _candidates(connection: Connection, want: Want, now: int, met: _Met) -> list
     return chosen
 
 
-def _is_fit(connection: Connection, row: Row, now: int) -> bool:
+def _is_fit(connection: Connection, row: Row, now: int, met: _Met) -> bool:
     """Whether a job can be taken at all; what is too late for that, or for ever, ends here."""
     sound(row, _CANDIDATE, "litequeue_job")
     if _is_past(row[13], now):
         connection.execute(TOO_LATE, (now, row[0]))
-        return False
-    if row[12] >= MOST_ATTEMPTS:
+    elif row[12] >= MOST_ATTEMPTS:
         connection.execute(WORN_OUT, (now, row[0]))
-        return False
-    return True
+    else:
+        return True
+    met.ended.append(row[0])
+    return False
 
 
 def _park(connection: Connection, refused: list[Row]) -> int:

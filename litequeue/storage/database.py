@@ -131,6 +131,8 @@ class Database:
                 self._commit_lent(connection)
         finally:
             self._take_back(lent)
+        for call in lent.afterwards if commit else ():
+            call()
 
     def abandon(self, connection: Connection) -> None:
         """Roll back the transaction of `begin` if it is not over; it may be called again."""

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from sqlite3 import Connection
 from typing import Any, TypeVar
 
 from ..errors import JobNotFound
 from ..job import (
+    Ended,
     FailedAttempt,
     Filter,
     LogLine,
     Rule,
+    Settlement,
     Snapshot,
     State,
     StoredResult,
@@ -57,6 +59,7 @@ WAYS = (WALK, AMONG, ENDED)
 MATCHING = {way: f"SELECT id FROM {way} {MATCHES} ORDER BY id LIMIT :limit" for way in WAYS}
 NEWEST_FIRST = {way: f"SELECT {COLUMNS} FROM {way} {MATCHES} ORDER BY id DESC LIMIT :limit" for way in WAYS}
 COUNT = {way: f"SELECT count(*) FROM {way} {MATCHES}" for way in WAYS}
+THESE = f"SELECT {COLUMNS} FROM litequeue_job WHERE id IN (SELECT value FROM json_each(?))"
 ONE = f"SELECT {COLUMNS} FROM litequeue_job WHERE id = ?"
 PAYLOAD = """
 SELECT coalesce(payload, (SELECT body FROM litequeue_blob WHERE job = :id AND kind = 'payload')), codec
@@ -260,6 +263,22 @@ class Reports:
         if not found:
             raise JobNotFound(f"{self.database.path}: there is no job {id}; was it deleted, or pruned?")
         return found[0]
+
+
+def snapshots(connection: Connection, ids: Iterable[int]) -> tuple[Snapshot, ...]:
+    """These jobs as they are now."""
+    wanted = list(ids)
+    if not wanted:
+        return ()
+    rows = connection.execute(THESE, (json.dumps(wanted),)).fetchall()
+    return tuple(map(_snapshot, rows))
+
+
+def ended(connection: Connection, settlements: Iterable[Settlement], now: int) -> tuple[Ended, ...]:
+    """In what states these settlements left their jobs."""
+    given = list(settlements)
+    found = {job.id: job for job in snapshots(connection, (each.lease.job for each in given))}
+    return tuple(Ended(each, found[each.lease.job], now) for each in given)
 
 
 def matching(connection: Connection, chosen: Filter, after: int, limit: int = FEW) -> list[int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import compress
 from sqlite3 import Connection
 from typing import TypeVar
 
@@ -11,6 +12,7 @@ from ..errors import DatabaseDamaged, JobNotFound, LeaseLost, NotAllowed
 from ..job import (
     Claim,
     Complete,
+    Ended,
     Filter,
     Lease,
     NewJobs,
@@ -24,10 +26,9 @@ from ..job import (
     Turn,
     Want,
 )
-from . import claims, enqueuing, flow, limits, operating, rows, settling
+from . import claims, enqueuing, flow, limits, operating, reports, rows, settling
 from .database import Database
 from .gate import Durability
-from .reports import matching
 from .transactions import run_plain
 from .translate import translated
 
@@ -111,13 +112,17 @@ class Store:
             for note in turn.notes:
                 settling.note(connection, note, now)
             accepted = settling.settle_all(connection, turn.settlements, now)
+            settled = compress(turn.settlements, accepted) if turn.tells else ()
+            ended = reports.ended(connection, settled, now)  # before a claim takes some of them again
             for begun in turn.starts:
                 settling.start(connection, begun, now)
             if not turn.wants:
-                return Progress(accepted)
+                return Progress(accepted, ended=ended)
             if not claims.is_signed_on(connection, worker):
-                return Progress(accepted, signed_on=False)
-            return Progress(accepted, claims.claim(connection, worker, turn.wants, now))
+                return Progress(accepted, ended=ended, signed_on=False)
+            claim = claims.claim(connection, worker, turn.wants, now)
+            met = [*(job.lease.job for job in claim.jobs), *claim.ended] if turn.tells else ()
+            return Progress(accepted, claim, ended=ended, seen=reports.snapshots(connection, met))
 
         # A claim that is lost with the power loses nothing; a settlement must not be.
         is_lasting = turn.settlements or any(begun.ack == "early" for begun in turn.starts)
@@ -138,15 +143,27 @@ class Store:
         if not self.take_turn(0, Turn(settlements=(settlement,))).accepted[0]:
             raise LeaseLost(_lost(settlement.lease))
 
-    def settle_in(self, connection: Connection, settlement: Complete, note: Note | None = None) -> bool:
-        """Complete inside the task's own transaction; False when that must be rolled back."""
+    def settle_in(
+        self,
+        connection: Connection,
+        settlement: Complete,
+        note: Note | None = None,
+        told: Callable[[Sequence[Ended]], None] | None = None,
+    ) -> bool:
+        """Complete inside the task's own transaction; False when that must be rolled back.
+
+        What is `told` is true when the transaction has committed.
+        """
         now, until = self.clock.now(), self.clock.monotonic() + settling.TIME_TO_RENEW
 
         def operation(connection: Connection) -> bool:
             if note is not None:
                 settling.note(connection, note, now)
             settling.keep_alive(connection, settlement.lease, until)
-            return settling.complete_at_once(connection, settlement, now)
+            completed = settling.complete_at_once(connection, settlement, now)
+            if told is not None:
+                told(reports.ended(connection, [settlement], now))
+            return completed
 
         with translated(self.database.path):
             return run_plain(operation, connection)  # the task may have set a row factory
@@ -296,7 +313,7 @@ class Store:
     def _ids(self, chosen: Filter) -> Iterator[list[int]]:
         """The ids of the jobs that match, in chunks, so that no transaction is long."""
         last = 0
-        while ids := self.database.read(lambda c, after=last: matching(c, chosen, after)):  # type: ignore[misc]
+        while ids := self.database.read(lambda c, after=last: reports.matching(c, chosen, after)):  # type: ignore[misc]
             if ids[-1] <= last:
                 raise DatabaseDamaged(
                     f"{self.database.path}: job {ids[-1]} stands behind job {last}; restore a backup"

@@ -33,6 +33,7 @@ class Lent:
     thread: int = field(default_factory=threading.get_ident)
     connection: Connection | None = None
     ended: bool = False
+    afterwards: list[Callable[[], None]] = field(default_factory=list)  # called when it was committed
 
 
 _entered: ContextVar[Lent | None] = ContextVar("litequeue_entered", default=None)
@@ -100,6 +101,32 @@ def forsake(lent: Lent) -> Connection | None:
     return lent.connection
 
 
+def afterwards(database: Database, call: Callable[[], None]) -> None:
+    """Call when what this thread has written is committed, which is now if it is in no transaction."""
+    lent = _joined(database)
+    if lent is None:
+        call()
+    else:
+        lent.afterwards.append(call)
+
+
+def _joined(database: Database) -> Lent | None:
+    return None if database.joined() is None else entered()
+
+
+@contextmanager
+def _part(database: Database) -> Iterator[None]:
+    """What is undone when the block fails is not told afterwards, either."""
+    lent = _joined(database)
+    before = 0 if lent is None else len(lent.afterwards)
+    try:
+        yield
+    except BaseException:
+        if lent is not None:
+            del lent.afterwards[before:]
+        raise
+
+
 @contextmanager
 def lent(database: Database) -> Iterator[Connection]:
     """A write transaction that what this thread reads and writes in the block joins.
@@ -108,7 +135,7 @@ def lent(database: Database) -> Iterator[Connection]:
     """
     outer = database.joined()
     if outer is not None:
-        with savepoint(outer):
+        with _part(database), savepoint(outer):
             yield outer
         return
     connection = database.begin()

@@ -7,14 +7,15 @@ machine was booted since. Its jobs run again, unless they took too many workers 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Sequence
 from sqlite3 import Connection
 
 from ..clock import Clock
-from ..job import Failure, Lease, NewWorker, Release, WorkerInfo
+from ..job import Crash, Ended, Failure, Lease, NewWorker, Release, Settlement, WorkerInfo
 from . import settling
 from .database import Database
 from .gate import Durability
-from .reports import Reports
+from .reports import Reports, ended
 from .rows import TEXT_OR_NONE, WHOLE, WHOLE_OR_NONE, Row, sound
 
 SIGN_ON = """
@@ -27,12 +28,16 @@ SIGN_OFF = "DELETE FROM litequeue_worker WHERE id = ?"
 STILL_DEAD = "SELECT 1 FROM litequeue_worker WHERE id = ? AND lease_until = ?"
 OWNERS = "SELECT DISTINCT worker FROM litequeue_job WHERE state = 'running' AND worker IS NOT NULL"
 SIGNED_ON = "SELECT id FROM litequeue_worker"
-JOBS_OF = (
-    "SELECT id, attempt, started_at, queue, ack FROM litequeue_job WHERE state = 'running' AND worker = ?"
-)
+JOBS_OF = "SELECT id, attempt, started_at, ack FROM litequeue_job WHERE state = 'running' AND worker = ?"
+
+Told = Callable[[Sequence[Ended]], None]
 
 
-_HELD = (WHOLE, WHOLE, WHOLE_OR_NONE, str, TEXT_OR_NONE)
+def nobody(ended: Sequence[Ended]) -> None:
+    """Who is told what became of jobs, when nobody wants to know."""
+
+
+_HELD = (WHOLE, WHOLE, WHOLE_OR_NONE, TEXT_OR_NONE)
 
 
 class Workers:
@@ -86,35 +91,34 @@ class Workers:
         """Note that the worker takes no more jobs."""
         self.database.write(lambda c: c.execute(STOPPING, (worker,)).rowcount)
 
-    def sign_off(self, worker: int) -> None:
+    def sign_off(self, worker: int, told: Told = nobody) -> None:
         """Take the worker out of the file; whatever it still held is ready again, at no cost."""
         now = self.clock.now()
         left = Failure(
             "lost", "WorkerStopped", "its worker stopped before it ended, and it runs at most once"
         )
 
-        def operation(connection: Connection) -> set[str]:
-            queues = set()
-            for id, attempt, started_at, queue, ack in _jobs_of(connection, worker):
-                lease = Lease(id, attempt)
-                if ack == "early" and started_at is not None:
-                    settling.crash(connection, lease, left, now)  # it had begun, and must not begin again
-                else:
-                    settling.settle(connection, Release(lease), now)
-                queues.add(queue)
+        def operation(connection: Connection) -> tuple[Ended, ...]:
+            settlements: list[Settlement] = [
+                # What had begun, and runs at most once, must not begin again.
+                Crash(Lease(id, attempt), left)
+                if ack == "early" and started_at is not None
+                else Release(Lease(id, attempt))
+                for id, attempt, started_at, ack in _jobs_of(connection, worker)
+            ]
             connection.execute(SIGN_OFF, (worker,))
-            return queues
+            return _settled(connection, settlements, now)
 
-        queues = self.database.write(operation)
+        ended = self.database.write(operation)
         if self.database.side is not None:
             self.database.side.release(worker)
-        self.database.hints.send(queues)
+        self._return(ended, told)
 
-    def reap(self) -> int:
+    def reap(self, told: Told = nobody) -> int:
         """Return the jobs of dead workers to their queues, and strike the dead off; how many jobs."""
         workers = Reports(self.database).workers()
-        jobs = sum(self._reap_one(worker) for worker in workers if not self.is_alive(worker))
-        return jobs + self._reap_orphans({worker.id for worker in workers})
+        jobs = sum(self._reap_one(worker, told) for worker in workers if not self.is_alive(worker))
+        return jobs + self._reap_orphans({worker.id for worker in workers}, told)
 
     def is_alive(self, worker: WorkerInfo) -> bool:
         """Whether this worker's lock is held, as far as we can see it, and its lease runs."""
@@ -125,22 +129,22 @@ class Workers:
             return True  # its lock is elsewhere: the lease alone decides
         return side.is_held(worker.id)
 
-    def _reap_one(self, worker: WorkerInfo) -> int:
+    def _reap_one(self, worker: WorkerInfo, told: Told) -> int:
         now = self.clock.now()
         failure = Failure(
             "crashed", "WorkerDied", f"worker {worker.name} (process {worker.pid}) ended or hung in mid-job"
         )
 
-        def operation(connection: Connection) -> list[str]:
+        def operation(connection: Connection) -> tuple[Ended, ...]:
             if connection.execute(STILL_DEAD, (worker.id, worker.lease_until)).fetchone() is None:
-                return []  # it renewed, or another worker was quicker
-            queues = _take_jobs(connection, worker.id, failure, now)
+                return ()  # it renewed, or another worker was quicker
+            ended = _take_jobs(connection, worker.id, failure, now)
             connection.execute(SIGN_OFF, (worker.id,))
-            return queues
+            return ended
 
-        return self._returned(self.database.write(operation, Durability.FULL))
+        return self._return(self.database.write(operation, Durability.FULL), told)
 
-    def _reap_orphans(self, known: set[int]) -> int:
+    def _reap_orphans(self, known: set[int], told: Told) -> int:
         """Return jobs whose worker has no row, because somebody deleted it by hand."""
         owners = {row[0] for row in self.database.read(lambda c: c.execute(OWNERS).fetchall())} - known
         if not owners:
@@ -148,16 +152,17 @@ class Workers:
         now = self.clock.now()
         failure = Failure("crashed", "WorkerDied", "the worker's row was deleted in mid-job")
 
-        def operation(connection: Connection) -> list[str]:
+        def operation(connection: Connection) -> tuple[Ended, ...]:
             alive = {row[0] for row in connection.execute(SIGNED_ON).fetchall()}
             lost = sorted(owners - alive)  # one may have signed on since they were read
-            return [queue for id in lost for queue in _take_jobs(connection, id, failure, now)]
+            return tuple(ended for id in lost for ended in _take_jobs(connection, id, failure, now))
 
-        return self._returned(self.database.write(operation, Durability.FULL))
+        return self._return(self.database.write(operation, Durability.FULL), told)
 
-    def _returned(self, queues: list[str]) -> int:
-        self.database.hints.send(queues)
-        return len(queues)
+    def _return(self, ended: Sequence[Ended], told: Told) -> int:
+        self.database.hints.send({each.job.queue for each in ended})
+        told(ended)
+        return len(ended)
 
 
 def _jobs_of(connection: Connection, worker: int) -> list[Row]:
@@ -165,12 +170,16 @@ def _jobs_of(connection: Connection, worker: int) -> list[Row]:
     return [sound(row, _HELD, "litequeue_job") for row in rows]
 
 
-def _take_jobs(connection: Connection, worker: int, failure: Failure, now: int) -> list[str]:
-    """Take a dead worker's jobs from it; a job that only waited there is not blamed. Their queues."""
-    rows = _jobs_of(connection, worker)
-    for id, attempt, started_at, _, _ in rows:
-        if started_at is None:
-            settling.settle(connection, Release(Lease(id, attempt)), now)
-        else:
-            settling.crash(connection, Lease(id, attempt), failure, now)
-    return [row[3] for row in rows]
+def _take_jobs(connection: Connection, worker: int, failure: Failure, now: int) -> tuple[Ended, ...]:
+    """Take a dead worker's jobs from it; a job that only waited there is not blamed."""
+    settlements: list[Settlement] = [
+        Release(Lease(id, attempt)) if started_at is None else Crash(Lease(id, attempt), failure)
+        for id, attempt, started_at, _ in _jobs_of(connection, worker)
+    ]
+    return _settled(connection, settlements, now)
+
+
+def _settled(connection: Connection, settlements: Sequence[Settlement], now: int) -> tuple[Ended, ...]:
+    for each in settlements:
+        settling.settle(connection, each, now)
+    return ended(connection, settlements, now)

@@ -33,7 +33,7 @@ from litequeue.job import (
 from litequeue.storage.database import Database
 from litequeue.storage.gate import Durability
 from litequeue.storage.store import Store
-from litequeue.storage.workers import Workers
+from litequeue.storage.workers import Told, Workers, nobody
 
 from .history import ERROR, OK, Call, Diary
 
@@ -131,9 +131,15 @@ class ToldStore(Store):
             }
         return progress
 
-    def settle_in(self, connection: Connection, settlement: Complete, note: Note | None = None) -> bool:
+    def settle_in(
+        self,
+        connection: Connection,
+        settlement: Complete,
+        note: Note | None = None,
+        told: Told | None = None,
+    ) -> bool:
         call = self._diary.begin("settle_in", lease=settlement.lease)
-        is_held = super().settle_in(connection, settlement, note)
+        is_held = super().settle_in(connection, settlement, note, told)
         if is_held:
             self._file.completes(connection, call)
         else:
@@ -188,13 +194,13 @@ class ToldWorkers(Workers):
             call.got = super().renew(worker, lease)
         return bool(call.got)
 
-    def sign_off(self, worker: int) -> None:
+    def sign_off(self, worker: int, told: Told = nobody) -> None:
         with self._diary.telling("sign_off", worker=worker):
-            super().sign_off(worker)
+            super().sign_off(worker, told)
 
-    def reap(self) -> int:
+    def reap(self, told: Told = nobody) -> int:
         with self._diary.telling("reap") as call:
-            call.got = super().reap()
+            call.got = super().reap(told)
         return int(call.got)
 
 
