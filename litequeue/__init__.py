@@ -12,9 +12,10 @@ The house, from the ground up; imports go down these floors, never up:
         store        the verbs: enqueue, claim, complete, fail, …
         flow limits  unique keys, parents and children; how much may run at once
         workers      sign on, renew, reap
+        steps        what parts of a job returned
         reports      what is read back
-    tasks workflow graphs context resolve explain       what users hold
-    handle queue
+    tasks workflow graphs context steps hooks resolve   what users hold
+    explain handle queue
     worker/                                             claims, runs, settles
         execution    a claimed job becomes an outcome; it never sees the store
         loop         claims and settles; nothing else does
@@ -26,7 +27,7 @@ The house, from the ground up; imports go down these floors, never up:
 """
 
 from .codec import JSON, PICKLE, Codec, JsonCodec
-from .context import current_job
+from .context import RunningJob, current_job
 from .cron import Cron, Every
 from .directives import Cancel, Reject, RetryLater, Snooze, TaskTimeout
 from .errors import (
@@ -50,7 +51,7 @@ from .errors import (
     WorkerError,
 )
 from .handle import Job, JobGroup
-from .job import State
+from .job import FailedAttempt, State
 from .queue import Queue
 from .retry import Retry
 from .tasks import Call, Task
@@ -71,6 +72,7 @@ __all__ = [
     "DuplicateJob",
     "EncodingError",
     "Every",
+    "FailedAttempt",
     "Group",
     "InvalidOption",
     "InvalidSchedule",
@@ -91,6 +93,7 @@ __all__ = [
     "Reject",
     "Retry",
     "RetryLater",
+    "RunningJob",
     "ScheduleNotFound",
     "Snooze",
     "State",

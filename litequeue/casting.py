@@ -14,7 +14,7 @@ from .mold import Mold, make_mold
 from .options import NO_OPTIONS, Options
 from .tasks import Call, Task, make_task
 from .timing import template
-from .workflow import Ends, Node, as_node
+from .workflow import Ends, Node, as_node, mapped
 
 if TYPE_CHECKING:
     from .queue import Queue
@@ -49,7 +49,7 @@ class Caster:
         molds: dict[tuple[int, int], tuple[Mold, Task[..., Any], Options]] = {}
         batches: list[tuple[Mold, list[Payload]] | Node] = []
         task = options = None
-        for call in nodes:
+        for call in map(self._prepared, nodes) if self._queue.hooks.prepares else nodes:
             if type(call) is not Call:
                 batches.append(as_node(call))
                 task = None
@@ -70,9 +70,8 @@ class Caster:
         return self._finish(batches)
 
     def _finish(self, batches: list[tuple[Mold, list[Payload]] | Node]) -> Cast:
-        caller = Caller(
-            self.mold, self._payload, self._queue.clock.now()
-        )  # now: to make calls may take a while
+        now = self._queue.clock.now()  # not before: to make calls may take a while
+        caller = Caller(self.mold, self._payload, self._prepared, now)
         for batch in batches:
             if type(batch) is tuple:
                 caller.add_batch(*batch)
@@ -116,6 +115,16 @@ class Caster:
         if call.options is NO_OPTIONS:
             task.mold = queue, mold
         return mold
+
+    def _prepared(self, node: object) -> Node:
+        """What the middleware makes of the calls of a graph."""
+        return mapped(as_node(node), self._prepare) if self._queue.hooks.prepares else as_node(node)
+
+    def _prepare(self, call: Call[Any]) -> Call[Any]:
+        prepared = self._queue.hooks.prepared(call)
+        if type(prepared) is Call and prepared is not call:
+            prepared.task.check(prepared.args, prepared.kwargs)
+        return prepared
 
     def _payload(self, call: Call[Any]) -> Payload:
         payload = self._write(call.args, call.kwargs, call.task.types)

@@ -4,9 +4,19 @@ from __future__ import annotations
 
 from collections import ChainMap
 from collections.abc import Callable, Coroutine, Mapping
-from typing import Any, ParamSpec, TypeVar, Unpack, cast, overload
+from typing import Any, Literal, ParamSpec, TypeVar, Unpack, cast, overload
 
-from .errors import InvalidOption, InvalidTask
+from .errors import InvalidOption, InvalidTask, shown
+from .hooks import (
+    AroundTask,
+    BeforeEnqueue,
+    ErrorEvent,
+    ErrorHook,
+    Hooks,
+    PlainEvent,
+    PlainHook,
+    require_event,
+)
 from .options import NO_OPTIONS, UNSET, Options, TaskOptions, checked, text_name
 from .tasks import AsyncTask, Declare, Producer, Task, by_name, is_same, make_task, task_name
 from .timing import NAMES as TIMING
@@ -26,6 +36,7 @@ class Declarations:
     def __init__(self) -> None:
         self.declared: dict[str, Task[..., Any]] = {}
         self._plain: dict[str, Task[..., Any]] = {}
+        self.hooks = Hooks()
 
     @property
     def _producer(self) -> Producer:
@@ -69,6 +80,47 @@ class Declarations:
             raise InvalidTask(f"two functions want the name {chosen!r}; give each its own")
         self.declared[chosen] = task
         return task
+
+    # --- around what it does -----------------------------------------------------------------------
+
+    @overload
+    def on(self, event: ErrorEvent, hook: ErrorHook, /) -> ErrorHook: ...
+    @overload
+    def on(self, event: PlainEvent, hook: PlainHook, /) -> PlainHook: ...
+    @overload
+    def on(self, event: ErrorEvent, /) -> Callable[[ErrorHook], ErrorHook]: ...
+    @overload
+    def on(self, event: PlainEvent, /) -> Callable[[PlainHook], PlainHook]: ...
+    def on(self, event: str, hook: Any = None, /) -> Any:
+        """Call a function for each event of this name: `on("completed", hook)`, or as a decorator.
+
+        It gets the job, and for "failed", "retried" and "reaped" the error. It runs after the commit, beside
+        the worker's loop; what it raises is logged.
+        """
+        if hook is None:
+            require_event(event)
+            return lambda decorated: self.on(event, decorated)  # type: ignore[call-overload]
+        self.hooks.on(event, hook)
+        return hook
+
+    @overload
+    def middleware(self, function: AroundTask, /) -> AroundTask: ...
+    @overload
+    def middleware(self, where: Literal["enqueue"], /) -> Callable[[BeforeEnqueue], BeforeEnqueue]: ...
+    def middleware(self, given: Any, /) -> Any:
+        """Let `def m(job, call_next)` run around each task of this queue; as a decorator.
+
+        An `async def` runs around those that are coroutines. With `@queue.middleware("enqueue")` let
+        `def m(call)` see each call before it is stored, and give the one to store, or raise.
+        """
+        if callable(given):
+            self.hooks.wrap(given)
+            return given
+        if given != "enqueue":
+            raise InvalidOption(
+                f'{shown(given)} is no place for middleware; write @queue.middleware, or ("enqueue")'
+            )
+        return self.hooks.before_enqueue
 
     def _task_for(self, task: object) -> Task[..., Any]:
         if isinstance(task, Task):

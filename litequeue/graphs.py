@@ -9,7 +9,7 @@ from .job import Flow, NewJobs, Parent, Rule
 from .keys import key_of
 from .mold import NO_FLOW, FlowMold, Mold
 from .tasks import Call
-from .workflow import Ends, Node, Plan, Step, as_node
+from .workflow import Ends, Node, Plan, Step
 
 Payload = str | bytes
 
@@ -18,8 +18,13 @@ class Caller:
     """Gathers the jobs of one enqueue: batches of calls that are alike, and graphs."""
 
     def __init__(
-        self, mold: Callable[[Call[Any]], Mold], payload: Callable[[Call[Any]], Payload], now: int
+        self,
+        mold: Callable[[Call[Any]], Mold],
+        payload: Callable[[Call[Any]], Payload],
+        prepared: Callable[[object], Node],
+        now: int,
     ) -> None:
+        self._prepared = prepared
         self._mold = mold
         self._payload = payload
         self._now = now
@@ -47,7 +52,7 @@ class Caller:
             flow = mold.flow or NO_FLOW
             for after, runs_on in ((flow.on_success, "success"), (flow.on_failure, "failure")):
                 if after is not None:
-                    plan.add(as_node(after), Ends((place,), is_list=False), runs_on=runs_on)
+                    plan.add(self._prepared(after), Ends((place,), is_list=False), runs_on=runs_on)
             self.molds.append(mold)
             self.jobs.append(self._cast(step, mold, flow))
         self._place += len(plan.steps)

@@ -31,7 +31,7 @@ from .options import (
 from .schedules import Schedules
 from .storage.database import MEMORY, Database
 from .storage.gate import Durability
-from .storage.transactions import lent, require_tables
+from .storage.transactions import afterwards, lent, require_tables
 from .tags import Types
 from .tasks import (
     Call,
@@ -162,7 +162,7 @@ class Queue(Declarations):
     def submit(self, call: Call[R]) -> Job[R]:
         """Store one checked call; `enqueue` in all its forms ends here."""
         mold = self._caster.mold(call)
-        if mold.flow is not None:
+        if mold.flow is not None or self.hooks.prepares:
             job: Job[R] = self.submit_node(call)
             return job
         return self._store([self._caster.cast(mold, call)], mold.connection)[0]
@@ -178,12 +178,20 @@ class Queue(Declarations):
         desk = self._desk_for(connection)
         stored = desk.store.enqueue_flow(jobs, connection, bound=self.maxsize)
         made = [Job[Any](desk, each.id, created=each.created) for each in stored]
+        self._tell([job for job in made if job.created], connection)
         groups = [[made[place] for place in end.places] for end in ends]
         return [JobGroup(group) if end.is_list else group[0] for end, group in zip(ends, groups, strict=True)]
 
     def _store(self, batches: Sequence[NewJobs], connection: Connection | None) -> list[Job[Any]]:
         desk = self._desk_for(connection)
-        return [Job(desk, id) for id in desk.store.enqueue(batches, connection, bound=self.maxsize)]
+        made = [Job[Any](desk, id) for id in desk.store.enqueue(batches, connection, bound=self.maxsize)]
+        self._tell(made, connection)
+        return made
+
+    def _tell(self, made: list[Job[Any]], connection: Connection | None) -> None:
+        """Tell the hooks of new jobs, once they are committed; of your own connection nobody knows when."""
+        if self.hooks.of("enqueued") and connection is None:
+            afterwards(self.desk.database, lambda: self.hooks.tell("enqueued", made))
 
     def _desk_for(self, connection: Connection | None) -> Desk:
         if connection is not None and self._opened is None:

@@ -35,7 +35,7 @@ class Resolver:
         root: str | None = None,
     ) -> None:
         self._declared = declared
-        self._producer = producer
+        self.producer = producer
         self._apps = None if apps is None else {app.__name__: app for app in apps}
         self._root = os.path.realpath(root or os.getcwd())
         self._found: dict[str, AnyTask | None] = {}
@@ -76,7 +76,7 @@ class Resolver:
         module_name, _, attribute = name.partition(":")
         function = _attribute(apps[module_name], attribute) if module_name in apps else None
         if isinstance(function, FunctionType) and function.__module__ == module_name:
-            return make_task(function, name, self._producer, NO_OPTIONS)
+            return make_task(function, name, self.producer, NO_OPTIONS)
         return None
 
     def _import(self, name: str) -> ModuleType | None:

@@ -28,6 +28,7 @@ from .tags import Types, hints, named_types
 
 if TYPE_CHECKING:
     from .handle import Job, JobGroup
+    from .hooks import Hooks
     from .timing import Timing
     from .workflow import Chain, Group, Node
 
@@ -50,6 +51,10 @@ class Producer(Protocol):
     @property
     def declared(self) -> Mapping[str, Task[..., Any]]:
         """The tasks that were declared with it, by name."""
+
+    @property
+    def hooks(self) -> Hooks:
+        """The hooks and the middleware that were declared with it."""
 
     @property
     def in_transaction(self) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar, Unpack
 
 from .errors import InvalidTask, shown
@@ -139,6 +139,16 @@ class Plan:
             takes = "all" if before.is_list else "one"
         self.steps.append(Step(node, parents, takes))
         return Ends((self._first + len(self.steps) - 1,), is_list=False)
+
+
+def mapped(node: Node, change: Callable[[Call[Any]], Call[Any]]) -> Node:
+    """The same graph of other calls."""
+    if isinstance(node, Chain):
+        first, following = mapped(node.first, change), mapped(node.following, change)
+        return Chain(first, following, pass_result=node.pass_result)
+    if isinstance(node, Group):
+        return Group([mapped(member, change) for member in node.members])
+    return change(node)
 
 
 def calls_of(node: Node) -> Iterable[Call[Any]]:

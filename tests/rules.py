@@ -35,6 +35,7 @@ FLOORS = (
     {
         "casting",
         "declaring",
+        "hooks",
         "graphs",
         "context",
         "handle",
@@ -136,7 +137,7 @@ SQL_PARTS = {"durability.name", "step + 1"}
 CONSTANT_MAKERS = re.compile(
     r"frozenset|set|tuple|list|dict|object|type|range|len|max|min|sum|sorted|float|int|str|bytes|zip|enumerate"
     r"|property|staticmethod|classmethod|functools\.partial|operator\.\w+|dataclasses\.field|enum\.auto"
-    r"|typing\.(TypeVar|ParamSpec|NewType|cast)|types\.MappingProxyType|collections\.namedtuple"
+    r"|typing\.(TypeVar|ParamSpec|NewType|cast|get_args)|types\.MappingProxyType|collections\.namedtuple"
     r"|contextvars\.ContextVar|logging\.getLogger|log\.Log|re\.compile|struct\.Struct|json\.JSON\w+coder"
     r"|datetime\.(date|time|datetime|timedelta)|decimal\.Decimal|pathlib\.(Path|PurePath)"
     r"|[A-Z_]+\.(format|join|replace|split|items|keys|values)"

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from ..clock import SECOND
 from ..context import Mailbox
-from ..errors import DatabaseError, WorkerError
-from ..job import Claimed, Complete, Fail, Note, Release, Settlement, Start, Turn
+from ..errors import DatabaseError, LeaseLost, WorkerError
+from ..job import Claimed, Complete, Ended, Fail, Note, Progress, Release, Settlement, Start, Turn
 from ..queue import Queue
 from ..resolve import Resolver
 from . import logs
@@ -20,6 +20,7 @@ from .limits import Limits
 from .loop import identity
 from .outcome import Assignment, Outcome
 from .settings import WorkerOptions
+from .teller import Teller
 from .transaction import NoTransaction, TaskTransaction, transaction_for
 
 _LEASE = 3600 * SECOND  # no heartbeat renews it; where there are locks, a death is seen at once all the same
@@ -38,7 +39,9 @@ class _Drain:
         self._queue = queue
         self._store = queue.desk.store
         self._workers = queue.desk.workers
-        self._knowledge = Knowledge(Resolver(queue.runnable, queue))
+        resolver = Resolver(queue.runnable, queue)
+        self._knowledge = Knowledge(resolver)
+        self._teller = Teller(queue.desk, resolver.task)
         limits = Limits(queue.clock, lambda *_: True)
         self._execution = Execution(queue.clock, limits, queue.max_payload, Keeper(queue.desk))
         self._worker = 0
@@ -57,8 +60,9 @@ class _Drain:
     def _run(self, limit: int | None) -> int:
         self._worker = self._workers.sign_on(identity(WorkerOptions((self._queue.name,)), _LEASE))
         declare(self._queue, self._queue.declared.values())
-        fire(self._queue.desk)
-        self._workers.reap()  # a script that only ever drains would not see the jobs of its killed runs again
+        fire(self._queue.desk, self._teller)
+        # A script that only ever drains would not see the jobs of its killed runs again.
+        self._workers.reap(self._teller.tell_ended)
         done = 0
         while (limit is None or done < limit) and (claimed := self._claim()) is not None:
             self._run_one(claimed)
@@ -76,7 +80,7 @@ class _Drain:
         while True:
             want = self._knowledge.want(self._queue.name, 1, 1, 0)
             # Here a coroutine takes its turn like any other task.
-            claim = self._store.claim(self._worker, [replace(want, coroutines=frozenset())])
+            claim = self._take_turn(Turn(wants=(replace(want, coroutines=frozenset()),))).claim
             if claim.jobs or not claim.unknown:
                 return claim.jobs[0] if claim.jobs else None
             self._knowledge.learn(claim.unknown)
@@ -123,14 +127,25 @@ class _Drain:
             return False
         if not isinstance(settlement, Complete):
             return transaction.end(lambda _: False)
+        ended: list[Ended] = []
+        told = ended.extend if self._knowledge.is_heard else None
         try:
-            return transaction.end(lambda connection: self._store.settle_in(connection, settlement, note))
+            settled = transaction.end(lambda c: self._store.settle_in(c, settlement, note, told))
         except DatabaseError as error:  # the task had ended it itself, or the disk is full
             return self._settle(self._execution.failed(outcome.assignment, error), note)
+        self._teller.tell_ended(ended if settled else ())
+        return settled
 
     def _settle(self, settlement: Settlement, note: Note | None) -> bool:
         turn = Turn(settlements=(settlement,), notes=() if note is None else (note,))
-        return self._store.take_turn(self._worker, turn).accepted[0]
+        return self._take_turn(turn).accepted[0]
+
+    def _take_turn(self, turn: Turn) -> Progress:
+        progress = self._store.take_turn(self._worker, replace(turn, tells=self._knowledge.is_heard))
+        if not progress.signed_on:
+            raise LeaseLost(f"worker {self._worker}, which drains, was taken for dead; drain again")
+        self._teller.tell_turn(progress)
+        return progress
 
 
 def _was_interrupted(outcome: Outcome) -> bool:

@@ -7,6 +7,7 @@ import os
 import random
 import sys
 import traceback
+from collections.abc import Sequence
 from contextvars import copy_context
 from functools import partial
 from types import TracebackType
@@ -17,6 +18,7 @@ from ..codec import Codec, reader, result_body
 from ..context import Mailbox, RunningJob, no_transaction
 from ..directives import Cancel, Reject, RetryLater, Snooze, TaskTimeout
 from ..errors import BadArguments, EncodingError, InvalidOption, shown
+from ..hooks import Around, run_around
 from ..job import (
     Cancelled,
     Claimed,
@@ -110,7 +112,7 @@ class Execution:
         assignment.running.enter()
         try:
             with self._limits.watched(assignment):
-                value = assignment.task.function(*assignment.args, **assignment.kwargs)
+                value = _called(assignment, assignment.task.producer.hooks.around)
             settlement = self.completed(assignment, value)
         except BaseException as error:  # the boundary of the job: whatever a task raises is its own affair
             settlement = self.failed(assignment, error)
@@ -131,7 +133,7 @@ class Execution:
         try:
             with self._limits.awaited(assignment):
                 async with asyncio.timeout(None if limit is None else limit / SECOND) as timer:
-                    value = await assignment.task.function(*assignment.args, **assignment.kwargs)
+                    value = await _called(assignment, assignment.task.producer.hooks.around_async)
             settlement = self.completed(assignment, value)
         except BaseException as error:  # as above
             timed_out = type(error) is TimeoutError and timer.expired()
@@ -217,6 +219,14 @@ class Execution:
                 self._clock.now(), f"the retry function raised {shown(fault)}; no more tries"
             )
             return None
+
+
+def _called(assignment: Assignment, around: Sequence[Around]) -> Any:
+    """What the task returns, or its coroutine; through the middleware, if there is any."""
+    task, args, kwargs, running = assignment.task, assignment.args, assignment.kwargs, assignment.running
+    if not around:
+        return task.function(*args, **kwargs)
+    return run_around(around, running, partial(task.function, *args, **kwargs))
 
 
 def policy_of(claimed: Claimed, task: Task[..., Any]) -> Policy:

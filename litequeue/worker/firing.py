@@ -9,6 +9,7 @@ from ..handle import Desk
 from ..log import log
 from ..queue import Queue
 from ..tasks import Task
+from .teller import Teller
 
 
 def declare(queue: Queue, tasks: Iterable[Task[..., Any]]) -> None:
@@ -17,7 +18,7 @@ def declare(queue: Queue, tasks: Iterable[Task[..., Any]]) -> None:
         log.warning("lose schedule=%s: no task declares it any more, so it does not fire", name)
 
 
-def fire(desk: Desk) -> int | None:
+def fire(desk: Desk, teller: Teller) -> int | None:
     """Make the jobs of schedules that are due; when the next one will be."""
     next_at = desk.schedules.next_firing()
     if next_at is None or next_at > desk.clock.now():
@@ -27,4 +28,5 @@ def fire(desk: Desk) -> int | None:
             log.warning("skip schedule=%s: %s", fired.schedule, fired.trouble)
         for job in fired.jobs:
             log.info("fire schedule=%s job=%d", fired.schedule, job)
+        teller.tell_enqueued(fired.jobs)
     return desk.schedules.next_firing()

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from ..context import Mailbox
 from ..errors import DatabaseError, LeaseLost
 from ..handle import Desk
-from ..job import Claimed, Complete, Fail, Lease, Release, Start
+from ..job import Claimed, Complete, Ended, Fail, Lease, Release, Start
 from ..log import log
 from ..tasks import Task
 from . import logs
@@ -21,6 +21,7 @@ from .outcome import Assignment, Outcome
 from .sandbox import Sandboxes
 from .settings import WorkerOptions
 from .slots import Slots
+from .teller import Teller
 from .transaction import TaskTransaction, transaction_for
 
 
@@ -37,11 +38,13 @@ class Hands:
         max_payload: int,
         ring: Callable[[], None],
         on_stuck: Callable[[], None],
+        teller: Teller,
     ) -> None:
         self._desk = desk
         self._options = options
         self._ring = ring
         self._report_stuck = on_stuck
+        self._teller = teller
         self._limits = Limits(desk.clock, self._on_stuck)
         self._keeper = Keeper(desk)
         self._execution = Execution(desk.clock, self._limits, max_payload, self._keeper)
@@ -223,13 +226,17 @@ class Hands:
             transaction.end(lambda _: False)
             return outcome
         note = outcome.assignment.mailbox.take(outcome.assignment.claimed)
+        ended: list[Ended] = []
+        told = ended.extend if outcome.assignment.task.producer.hooks.hears_worker else None
         try:
             settled = transaction.end(
-                lambda connection: self._desk.store.settle_in(connection, settlement, note)
+                lambda connection: self._desk.store.settle_in(connection, settlement, note, told)
             )
         except DatabaseError as error:
             failed = self._execution.failed(outcome.assignment, error)
             return outcome._replace(settlement=failed, note=note)
+        if settled:
+            self._teller.tell_ended(ended)
         # Not settled, it was rolled back, for the job was asked to stop or its lease was lost; the loop's own
         # settlement will tell which.
         return outcome._replace(note=note, settled=settled)

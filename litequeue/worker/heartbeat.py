@@ -23,6 +23,7 @@ from ..job import Turn
 from ..log import log
 from .firing import fire
 from .outcome import Assignment
+from .teller import Teller
 from .trouble import Trouble
 
 TICK = 0.25
@@ -66,7 +67,8 @@ class Heartbeat:
     The lease is renewed at a third of its length.
     """
 
-    def __init__(self, desk: Desk, host: Host, lease: int) -> None:
+    def __init__(self, desk: Desk, host: Host, lease: int, teller: Teller) -> None:
+        self._teller = teller
         self._desk = desk
         self._host = host
         self._lease = lease
@@ -148,13 +150,13 @@ class Heartbeat:
         return True
 
     def _reap(self) -> None:
-        reaped = self._desk.workers.reap()
+        reaped = self._desk.workers.reap(self._teller.tell_ended)
         if reaped:
             log.warning("reap jobs=%d from workers that died", reaped)
 
     def _fire(self) -> None:
         """Make the jobs of schedules that are due, and see when the next one is."""
-        self._next_firing = fire(self._desk)
+        self._next_firing = fire(self._desk, self._teller)
 
     def _is_busy(self) -> bool:
         return any(True for _ in self._host.running())

@@ -7,7 +7,7 @@ from typing import Any
 
 from ..job import Want
 from ..resolve import Resolver
-from ..tasks import Task
+from ..tasks import Producer, Task
 
 
 class Knowledge:
@@ -20,6 +20,14 @@ class Knowledge:
         self.refused: frozenset[str] = frozenset()
         self.coroutines: frozenset[str] = frozenset()
         self.revive: frozenset[str] = frozenset()
+        self._producers: list[Producer] = []
+        for producer in (resolver.producer, *(task.producer for task in resolver.declared())):
+            self._meet(producer)
+
+    @property
+    def is_heard(self) -> bool:
+        """Whether there are hooks that want to hear what becomes of jobs."""
+        return any(producer.hooks.hears_worker for producer in self._producers)
 
     def learn(self, names: Iterable[str]) -> None:
         """Judge names that were met for the first time."""
@@ -29,6 +37,7 @@ class Knowledge:
                 self.refused |= {name}
                 continue
             self._tasks[name] = task
+            self._meet(task.producer)
             self.known |= {name}
             self.refused -= {name}
             if task.is_async:
@@ -39,6 +48,10 @@ class Knowledge:
         parked = frozenset(names)
         self.learn(parked - self.known)  # what was refused may have been declared since
         self.revive = parked & self.known
+
+    def _meet(self, producer: Producer) -> None:
+        if producer not in self._producers:
+            self._producers.append(producer)
 
     def task(self, name: str) -> Task[..., Any]:
         """The task of a name that was found good."""

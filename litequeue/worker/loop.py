@@ -26,6 +26,7 @@ from .outcome import Assignment, Outcome
 from .pace import HORIZON, Pace
 from .settings import WorkerOptions
 from .stops import Stops
+from .teller import TellerAside
 from .trouble import Trouble
 from .wake import Bell
 
@@ -56,7 +57,8 @@ class Loop:
         self._knowledge = Knowledge(resolver)
         memory = desk.database.in_memory
         self._bell = Bell(None if memory else desk.database.path, options.queues)
-        self._hands = Hands(desk, options, max_payload, self._bell.ring, self._replace_process)
+        self._teller = TellerAside(desk, resolver.task)
+        self._hands = Hands(desk, options, max_payload, self._bell.ring, self._replace_process, self._teller)
         self._pace = Pace()
         self._unwritten: deque[Settlement] = deque()
         self._unmarked: tuple[Start, ...] = ()
@@ -82,7 +84,7 @@ class Loop:
     def run(self) -> None:
         """Work until stopped, or until a burst is over. Raises the `DatabaseError` that ended it early."""
         self.worker = self._desk.workers.sign_on(self._identity)
-        heartbeat = Heartbeat(self._desk, self, self._lease)
+        heartbeat = Heartbeat(self._desk, self, self._lease, self._teller)
         heartbeat.start()
         self._stops.start()
         log.info(
@@ -189,6 +191,7 @@ class Loop:
             notes=tuple(outcome.note for outcome in outcomes if outcome.note is not None),
             starts=(*self._unmarked, *self._hands.begun()),
             wants=wants,
+            tells=self._knowledge.is_heard,
         )
 
     def _look_around(self) -> bool:
@@ -268,6 +271,7 @@ class Loop:
     def _after(self, outcomes: list[Outcome], turn: Turn, progress: Progress) -> None:
         self.trouble.end(_TURN)
         self._unmarked = ()
+        self._teller.tell_turn(progress)
         self._plan_gathering(outcomes, turn, progress)
         for outcome, accepted in zip(outcomes, progress.accepted, strict=False):
             self._forget(outcome, accepted=accepted)
@@ -372,7 +376,8 @@ class Loop:
         left = self._hands.close()
         try:
             if self._fault is None:
-                self._desk.workers.sign_off(self.worker)
+                self._desk.workers.sign_off(self.worker, self._teller.tell_ended)
         finally:
             self._bell.close()
+            self._teller.close()
         log.info("stop worker=%d settled=%d released=%d", self.worker, self.settled, left)

@@ -36,6 +36,7 @@ from litequeue.job import (
 )
 from litequeue.testing import HandClock
 from litequeue.worker.firing import fire
+from litequeue.worker.teller import Teller
 from tests.hostile.images import ERROR, JOBS, Rows
 
 Step = Callable[[], object]
@@ -188,7 +189,8 @@ def _keep_time(queue: Queue, _: int) -> None:
     assert isinstance(queue.clock, HandClock)
     queue.clock.advance(50)
     each([lambda: [(repr(each), each.next_at, each.last_at) for each in queue.schedules]])
-    each([lambda: fire(desk), lambda: fire(desk)])
+    teller = Teller(desk, queue.runnable.get)
+    each([lambda: fire(desk, teller), lambda: fire(desk, teller)])
     for name in ("nightly", "often"):
         each(
             [

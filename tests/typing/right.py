@@ -1,11 +1,11 @@
 """Uses that a type checker must accept, each with the type it must see. Checked by mypy, never run."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from sqlite3 import Connection
 from typing import Any, assert_type
 
-from litequeue import Call, Cron, Every, Job, Queue, Retry, Task, current_job
+from litequeue import Call, Cron, Every, FailedAttempt, Job, Queue, Retry, RunningJob, Task, current_job
 
 queue = Queue(":memory:")
 
@@ -98,3 +98,26 @@ async def steps() -> None:
         assert_type(await job.astep("four", plain, 1, 2), float)
         assert_type(await job.astep("five", rows, 3, transaction=True), list[str])
     assert_type(double.enqueue(2).steps[0].name, str)
+
+
+@queue.on("completed")
+def completed(job: Job[Any]) -> None: ...
+
+
+@queue.on("failed")
+async def failed(job: Job[Any], error: FailedAttempt) -> None: ...
+
+
+@queue.middleware
+def around(job: RunningJob, call_next: Callable[[], Any]) -> Any:
+    return call_next()
+
+
+@queue.middleware("enqueue")
+def before(call: Call[Any]) -> Call[Any]:
+    return call.using(priority=1)
+
+
+async def hooks(job: Job[Any], error: FailedAttempt) -> None:
+    assert_type(completed(job), None)
+    assert_type(await failed(job, error), None)

@@ -1,6 +1,6 @@
 """Uses that a type checker must refuse: an `ignore` that hides no error is itself one. Never run."""
 
-from litequeue import Queue, current_job
+from litequeue import Job, Queue, current_job
 
 queue = Queue(":memory:")
 
@@ -60,3 +60,13 @@ def steps() -> None:
         job.step("two", double, 1, nummber=3)  # type: ignore[call-arg]
         text: str = job.step("three", plain, 1, 2)  # type: ignore[assignment]
         print(text)
+
+
+def hook(job: Job[int]) -> None: ...
+
+
+def hooks() -> None:
+    queue.on("finished", hook)  # type: ignore[call-overload]
+    queue.on("failed", hook)  # type: ignore[call-overload]
+    queue.middleware("run")  # type: ignore[call-overload]
+    queue.middleware("enqueue")(hook)  # type: ignore[type-var]

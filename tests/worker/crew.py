@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -319,3 +320,18 @@ def isolated_wrong_steps(mark: str, kind: str) -> None:
     while kind == "lost" and Path(mark).exists():
         time.sleep(0.002)
     job.step("one", bytes, 20_000_000 if kind == "large" else 1)
+
+
+def with_pid(job: object, call_next: Callable[[], object]) -> object:
+    """Middleware for one task of these: what it returned, and where this ran."""
+    value = call_next()
+    return [value, os.getpid()] if getattr(job, "task", "").endswith(":isolated_wrapped") else value
+
+
+queue.middleware(with_pid)
+
+
+@queue.task(isolate=True)
+def isolated_wrapped() -> int:
+    """Say where it runs."""
+    return os.getpid()

@@ -20,6 +20,7 @@ from litequeue.worker.execution import Execution
 from litequeue.worker.heartbeat import Heartbeat
 from litequeue.worker.limits import Limits
 from litequeue.worker.outcome import Assignment
+from litequeue.worker.teller import Teller
 from litequeue.worker.trouble import Trouble
 from tests.worker.case import MAX_PAYLOAD, FileCase, Shelf, until
 
@@ -58,7 +59,7 @@ class Beats(FileCase):
         self.queue = self.make_queue(clock=self.clock)
         self.desk = self.queue.desk
         self.host = Host(self.sign_on())
-        self.heartbeat = Heartbeat(self.desk, self.host, LEASE)
+        self.heartbeat = Heartbeat(self.desk, self.host, LEASE, Teller(self.desk, lambda name: None))
 
     def sign_on(self) -> int:
         return self.desk.workers.sign_on(NewWorker("w", 1, ("default",), 1, LEASE), locked=False)
