@@ -28,6 +28,7 @@ from litequeue.job import (
     Settlement,
     Snoozed,
     Start,
+    StoredResult,
     Turn,
     Want,
 )
@@ -234,6 +235,24 @@ def _complete_with_effects(rig: Rig, lease: Lease) -> None:
         rig.database.finish(connection, commit=settled)
 
 
+def keep_steps(rig: Rig) -> Steps:
+    lease = rig.leased()
+    results = {"one": StoredResult("[1]", "json"), "large": StoredResult(LARGE, "json")}
+    return [partial(rig.steps.keep, lease, name, result) for name, result in results.items()]
+
+
+def keep_step_with_effects(rig: Rig) -> Steps:
+    lease = rig.leased()
+    return [lambda: _keep_with_effects(rig, lease)]
+
+
+def _keep_with_effects(rig: Rig, lease: Lease) -> None:
+    with lent(rig.database) as connection:
+        users_own(connection, "INSERT INTO ledger VALUES ('effect')")
+        rig.store.enqueue([JOB])
+        rig.steps.keep_in(connection, lease, "one", StoredResult(None, None))
+
+
 def sign_on(rig: Rig) -> Steps:
     return [rig.sign_on]
 
@@ -286,6 +305,13 @@ def limit(rig: Rig) -> Steps:
 
 def retry(rig: Rig) -> Steps:
     return [lambda: rig.store.retry(FAILED)]
+
+
+def retry_afresh(rig: Rig) -> Steps:
+    lease = rig.leased()
+    rig.steps.keep(lease, "one", StoredResult("[1]", "json"))
+    rig.store.settle(Fail(lease, WRONG))
+    return [lambda: rig.store.retry(lease.job, fresh=True)]
 
 
 def retry_all(rig: Rig) -> Steps:
@@ -394,8 +420,31 @@ PLAIN = (
     *(enqueue_on_own_connection_at_once, transaction),
     *(claim, claim_within_limits, park, complete, complete_a_parent, fail_a_parent, complete_with_result),
     *(complete_with_large_result, fail, fail_with_tries_left, crash, snooze, release, cancel_from_within),
-    *(take_turn, start_early, note, settle_in, sign_on, renew, announce_stop, reap, sign_off),
-    *(cancel_waiting, cancel_running, cancel_all, cancel_tree, retry, retry_all, delete, delete_all, prune),
+    *(
+        take_turn,
+        start_early,
+        note,
+        settle_in,
+        keep_steps,
+        keep_step_with_effects,
+        sign_on,
+        renew,
+        announce_stop,
+        reap,
+        sign_off,
+    ),
+    *(
+        cancel_waiting,
+        cancel_running,
+        cancel_all,
+        cancel_tree,
+        retry,
+        retry_afresh,
+        retry_all,
+        delete,
+        delete_all,
+        prune,
+    ),
     *(pause_and_resume, limit, put_schedule, fire, change_schedule, close),
 )
 CARELESS = careless.__name__

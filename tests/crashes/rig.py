@@ -29,6 +29,7 @@ from litequeue.storage.database import Database
 from litequeue.storage.gate import Durability
 from litequeue.storage.reports import Reports
 from litequeue.storage.schedules import Schedules
+from litequeue.storage.steps import Steps
 from litequeue.storage.store import Store
 from litequeue.storage.workers import Workers
 from litequeue.testing import HandClock
@@ -66,6 +67,7 @@ class Rig:
     workers: Workers
     reports: Reports
     schedules: Schedules
+    steps: Steps
 
     def __init__(self, folder: Path, durability: Durability = Durability.FULL) -> None:
         self.path = folder / "jobs.db"
@@ -81,6 +83,7 @@ class Rig:
         self.store, self.workers = Store(self.database, self.clock), Workers(self.database, self.clock)
         self.reports = Reports(self.database)
         self.schedules = Schedules(self.database, self.clock)
+        self.steps = Steps(self.database, self.clock)
         self.is_open = True
 
     def close(self) -> None:
