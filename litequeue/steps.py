@@ -10,7 +10,7 @@ from sqlite3 import Connection
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 from .codec import Codec, reader, result_body
-from .errors import EncodingError, InvalidOption, LiteQueueError, PayloadTooLarge
+from .errors import EncodingError, InvalidOption, LiteQueueError, PayloadTooLarge, shown
 from .job import Lease, StoredResult
 from .options import text_name
 from .tags import Types, hints, named_types
@@ -115,7 +115,7 @@ class Steps:
         name = text_name(work.name, "the step's name")
         if type(work.takes_connection) is not bool:
             raise InvalidOption(
-                f"transaction is {work.takes_connection!r:.80}; give the step {name!r} True or False"
+                f"transaction is {shown(work.takes_connection)}; give the step {name!r} True or False"
             )
         with self._lock:
             if name in self._begun:

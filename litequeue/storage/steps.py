@@ -11,18 +11,16 @@ from ..job import Lease, StoredResult
 from . import settling
 from .database import Database
 from .gate import Durability
-from .rows import TEXT_OR_NONE, WHOLE, sound
+from .rows import Row, record
 from .transactions import run_plain
 from .translate import translated
 
 FIND = "SELECT result, codec FROM litequeue_step WHERE job = ? AND name = ?"
 ALL = "SELECT name, attempt, at, result, codec FROM litequeue_step WHERE job = ? ORDER BY number"
-_STEP = (str, WHOLE, WHOLE, object, TEXT_OR_NONE)
 KEEP = """
 INSERT INTO litequeue_step (job, name, number, attempt, at, result, codec)
-SELECT :job, :name,
-       (SELECT coalesce(max(number), 0) + 1 FROM litequeue_step WHERE job = :job AND number < 1000000000),
-       :attempt, :at, :result, :codec
+SELECT :job, :name, (SELECT coalesce(max(number), 0) + 1 FROM litequeue_step WHERE job = :job), :attempt, :at,
+       :result, :codec
 FROM litequeue_job WHERE id = :job AND attempt = :attempt AND state = 'running'
 """
 
@@ -47,17 +45,13 @@ class Steps:
 
     def find(self, job: int, name: str) -> StoredResult | None:
         """What the step returned, or None if it was not finished yet."""
-        found = self.database.read(lambda c: c.execute(FIND, (job, name)).fetchall())
-        return StoredResult(*found[0]) if found else None
+        return self.database.read(lambda c: _result(c.execute(FIND, (job, name)).fetchone()))
 
     def all(self, job: int) -> list[StoredStep]:
         """The finished steps of a job, in the order in which they ended."""
-
-        def operation(connection: Connection) -> list[StoredStep]:
-            found = connection.execute(ALL, (job,)).fetchall()
-            return [StoredStep(*sound(row, _STEP, "litequeue_step")) for row in found]
-
-        return self.database.read(operation)
+        return self.database.read(
+            lambda c: [record(StoredStep, row, "litequeue_step") for row in c.execute(ALL, (job,)).fetchall()]
+        )
 
     def keep(self, lease: Lease, name: str, result: StoredResult) -> None:
         """Store that a step has finished; synced when this returns. Raises `LeaseLost`."""
@@ -88,6 +82,10 @@ class Steps:
             "result": result.body,
             "codec": result.codec,
         }
+
+
+def _result(row: Row | None) -> StoredResult | None:
+    return None if row is None else record(StoredResult, row, "litequeue_step")
 
 
 def _lost(lease: Lease, name: str) -> str:

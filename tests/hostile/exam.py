@@ -44,6 +44,7 @@ COMMANDS = (
     *(("list", "--limit", "30"), ("show", "ID"), ("info",), ("explain", "ID"), ("workers",)),
     *(("schedules",), ("show", "ID", "--graph")),
 )
+NOTHING = StoredResult(None, None)
 LANES = ("default", "mail", "flow")
 
 
@@ -130,7 +131,7 @@ def _facts(job: Job[object]) -> list[Step]:
         lambda: [job.args, job.kwargs],
         lambda: [job.errors, job.log, job.tags, repr(job)],
         lambda: [job.parents, job.children],
-        lambda: [(step.name, step.result) for step in job.steps],
+        lambda: [(step.name, step.attempt, step.at, step.result) for step in job.steps],
         lambda: [job.meta, job.created_at, job.run_at, job.started_at, job.finished_at],
         job.explain,
         lambda: job.result(0) if job.state in FINAL else None,
@@ -160,6 +161,8 @@ def _claim_and_settle(desk: Desk, worker: int) -> None:
     want = Want("default", 6, 12, revive=frozenset({"no:where"}))
     jobs = desk.store.claim(worker, [want, Want("mail", 1, 1), Want("flow", 2, 2)]).jobs
     leases = [job.lease for job in jobs]
+    for lease in leases:
+        each([partial(desk.steps.find, lease.job, "one"), partial(desk.steps.keep, lease, "one", NOTHING)])
     each(
         lambda lease=lease: desk.steps.keep(lease, "another", StoredResult("5", "json"))  # type: ignore[misc]
         for lease in leases[:2]
