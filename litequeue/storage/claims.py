@@ -13,20 +13,11 @@ from . import flow, limits
 
 Row = tuple[Any, ...]
 CHUNK = 1000
-CASCADE = 100
 
 PROMOTE = """
 UPDATE litequeue_job SET state = 'ready' WHERE id IN (
   SELECT id FROM litequeue_job WHERE state = 'scheduled' AND queue = ? AND run_at <= ?
   ORDER BY run_at LIMIT ?)
-"""
-EXPIRE = """
-UPDATE litequeue_job
-SET state = 'cancelled', reason = iif(expires_at = 0, 'parent', 'expired'), finished_at = :now, parked = 0
-WHERE id IN (
-  SELECT id FROM litequeue_job INDEXED BY litequeue_expiring
-  WHERE expires_at <= :now AND expires_at IS NOT NULL AND state IN ('scheduled', 'blocked', 'ready')
-  ORDER BY expires_at LIMIT :limit)
 """
 IS_SIGNED_ON = "SELECT 1 FROM litequeue_worker WHERE id = ?"
 # All that a claim wants to know of a queue before it writes, in one statement: each of them gives up the
@@ -115,7 +106,7 @@ def claim(connection: Connection, worker: int, wants: Iterable[Want], now: int) 
     for want in wants:
         look = _look(connection, want.queue)
         if _is_past(look.expiry, now):
-            expire(connection, now)
+            flow.expire(connection, now)
             look = _look(connection, want.queue)
         is_ready = look.is_ready
         if _is_past(look.open_at, now):
@@ -130,13 +121,6 @@ def claim(connection: Connection, worker: int, wants: Iterable[Want], now: int) 
 
 def _look(connection: Connection, queue: str) -> _Look:
     return _Look._make(connection.execute(LOOK, {"queue": queue}).fetchone())
-
-
-def expire(connection: Connection, now: int) -> None:
-    """Cancel what was not started in time, and what a parent's end leaves no use for, down to a bound."""
-    for _ in range(CASCADE):
-        if not connection.execute(EXPIRE, {"now": now, "limit": CHUNK}).rowcount:
-            return
 
 
 def is_signed_on(connection: Connection, worker: int) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlite3 import Connection, IntegrityError
 
-from . import claims, flow, settling
+from . import flow, settling
 
 CANCEL_WAITING = """
 UPDATE litequeue_job
@@ -55,7 +55,7 @@ def cancel(connection: Connection, id: int, now: int, message: str | None) -> bo
     """Cancel a job that waits, with those that wait for it, or ask a running one to stop."""
     values = {"id": id, "now": now, "message": message and settling.storable(message)}
     if connection.execute(CANCEL_WAITING, values).rowcount:
-        claims.expire(connection, now)
+        flow.expire(connection, now)
         return True
     return connection.execute(CANCEL_RUNNING, values).rowcount == 1
 
@@ -67,13 +67,16 @@ def cancel_tree(connection: Connection, id: int, now: int, message: str | None) 
 
 
 def retry(connection: Connection, id: int, now: int) -> bool:
-    """Make a final job ready again, with those that were cancelled because of it."""
+    """Let a final job run again, once its parents have ended, and those that were cancelled because of it."""
+    if flow.lacks_a_result(connection, id):
+        return False
     try:
         if not connection.execute(RETRY, {"id": id, "now": now}).rowcount:
             return False
     except IntegrityError:
         return False  # its unique key is another job's by now
     connection.execute(FORGET_RESULT, {"id": id})
+    flow.await_parents(connection, id)
     flow.revive_children(connection, id)
     return True
 
@@ -87,7 +90,7 @@ def delete(connection: Connection, id: int, now: int) -> bool:
     """Remove a job that neither runs nor keeps a result that others wait for."""
     if connection.execute(DELETE, {"id": id}).rowcount != 1:
         return False
-    claims.expire(connection, now)
+    flow.expire(connection, now)
     return True
 
 

@@ -214,7 +214,7 @@ END;
 -- A job that had room under a limit gave it up: those that wait for it are looked at again.
 CREATE TRIGGER litequeue_limit_freed AFTER UPDATE OF state ON litequeue_job
 WHEN old.limit_key IS NOT NULL AND new.state <> 'running'
-  AND (old.state = 'running' OR (old.state = 'ready' AND new.state <> 'blocked')) BEGIN
+  AND (old.state = 'running' OR (old.state = 'ready' AND (new.state <> 'blocked' OR new.pending > 0))) BEGIN
   UPDATE litequeue_hold SET open_at = 0 WHERE limit_key = old.limit_key;
 END;
 
@@ -230,7 +230,8 @@ CREATE TRIGGER litequeue_job_deleted AFTER DELETE ON litequeue_job BEGIN
     ON CONFLICT (key) DO UPDATE SET value = max(CAST(value AS INTEGER), CAST(excluded.value AS INTEGER));
 END;
 
--- A parent is gone: what it did not do it will never do, and a result that was to be passed can not be.
+-- A parent is gone: what it did not do it will never do, and a result that was to be passed can not be. An edge
+-- that it left behind says so to a child that is tried again.
 CREATE TRIGGER litequeue_parent_deleted AFTER DELETE ON litequeue_job WHEN old.linked = 1 BEGIN
   UPDATE litequeue_job SET expires_at = 0, message = 'job ' || old.id || ' was deleted'
   WHERE finished_at IS NULL AND state <> 'running' AND id IN
@@ -239,7 +240,8 @@ CREATE TRIGGER litequeue_parent_deleted AFTER DELETE ON litequeue_job WHEN old.l
   UPDATE litequeue_job SET pending = pending - 1, state = iif(pending > 1, 'blocked', 'scheduled')
   WHERE old.finished_at IS NULL AND state = 'blocked' AND pending > 0
     AND id IN (SELECT child FROM litequeue_edge WHERE parent = old.id);
-  DELETE FROM litequeue_edge WHERE parent = old.id;
+  DELETE FROM litequeue_edge WHERE parent = old.id AND passes = 0 AND (runs_on = 'end' OR runs_on =
+    CASE old.state WHEN 'completed' THEN 'success' WHEN 'failed' THEN 'failure' ELSE '' END);
 END;
 
 CREATE TRIGGER litequeue_limited_deleted AFTER DELETE ON litequeue_job WHEN old.limit_key IS NOT NULL BEGIN

@@ -217,8 +217,8 @@ class Store:
         state, changed = self._change_one(job, lambda c: operating.retry(c, job, self.clock.now()))
         if not changed:
             raise NotAllowed(
-                f"job {job} is {state}; only failed and cancelled jobs can be tried again, and only while no "
-                "other job has the same unique key"
+                f"job {job} is {state}; what failed or was cancelled can be tried again, while no other job "
+                "has its unique key, and with the results that it takes: try its parents first"
             )
         self.hint(self._queues_of([job]))
 
