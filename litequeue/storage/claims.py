@@ -59,14 +59,6 @@ FIRST_PARKED = (
     "SELECT min(task) FROM litequeue_job WHERE state = 'ready' AND parked = 1 AND queue = ? AND task > ?"
 )
 PAYLOAD = "SELECT body FROM litequeue_blob WHERE job = ? AND kind = 'payload'"
-NEXT_DUE = """
-SELECT min(run_at), (SELECT min(open_at) FROM litequeue_hold WHERE queue = :queue AND open_at IS NOT NULL)
-FROM litequeue_job WHERE state = 'scheduled' AND queue = :queue
-"""
-NEXT_EXPIRY = """
-SELECT min(expires_at) FROM litequeue_job INDEXED BY litequeue_expiring
-WHERE expires_at IS NOT NULL AND state IN ('scheduled', 'blocked', 'ready')
-"""
 
 
 @dataclass(slots=True)
@@ -89,6 +81,11 @@ class _Look(NamedTuple):
     rate_count: int | None
     rate_period: int | None
     burst: int | None
+
+    @property
+    def rule(self) -> Rule:
+        """What the queue as a whole allows."""
+        return Rule(self.max_running, self.rate_count, self.rate_period, self.burst)
 
     def is_work(self, now: int) -> bool:
         """Whether a claim would find something to do."""
@@ -115,7 +112,7 @@ def claim(connection: Connection, worker: int, wants: Iterable[Want], now: int) 
         if _is_past(look.due, now):
             is_ready = promote(connection, want.queue, now) > 0 or is_ready
         if not look.is_paused and (is_ready or want.revive):
-            jobs += _claim_within(connection, worker, _left(want, jobs), Rule(*look[5:]), now, met)
+            jobs += _claim_within(connection, worker, _left(want, jobs), look.rule, now, met)
     return Claim(tuple(jobs), frozenset(met.unknown), met.parked)
 
 
@@ -138,11 +135,18 @@ def is_work_waiting(connection: Connection, queues: Iterable[str], now: int) -> 
     return any(_look(connection, queue).is_work(now) for queue in queues)
 
 
-def next_due(connection: Connection, queues: Iterable[str]) -> int | None:
+def next_due(connection: Connection, queues: Iterable[str], now: int) -> int | None:
     """When the next scheduled job of these queues is due, a limit may open, or any job expires."""
-    found: list[int | None] = [connection.execute(NEXT_EXPIRY).fetchone()[0]]
+    found: list[int | None] = []
     for queue in queues:
-        found += connection.execute(NEXT_DUE, {"queue": queue}).fetchone()
+        look = _look(connection, queue)
+        found.append(look.expiry)
+        if look.is_paused:
+            continue
+        found += [look.due, look.open_at]
+        if look.is_ready and look.rate_count is not None:
+            room = limits.room_in_queue(connection, queue, look.rule, now)
+            found.append(room.open_at if room.free <= 0 else None)
     return min((due for due in found if due is not None), default=None)
 
 
@@ -186,7 +190,7 @@ def _claim_within(
         return []
     taken = _claim_from(connection, worker, want, now, met)
     for job in taken if rule.rate_count is not None else ():
-        limits.count_start_in_queue(connection, want.queue, rule, job.lease.job, now)
+        limits.count_start_in_queue(connection, want.queue, rule, job.lease, now)
     return taken
 
 
@@ -201,7 +205,7 @@ def _claim_from(connection: Connection, worker: int, want: Want, now: int, met: 
             connection.execute(CLAIM, (worker, started_at, json.dumps(ids)))
     for row, _ in rows:
         if row[14] is not None:
-            limits.count_start(connection, row[14], row[0], now)
+            limits.count_start(connection, row[14], Lease(row[0], row[12] + 1), now)
     return taken
 
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from ..clock import SECOND
 from ..errors import QueueFull
-from ..job import NewJobs, Rule
+from ..job import Lease, NewJobs, Rule
 
 MANY = 1 << 30
 CHUNK = 1000
@@ -72,7 +72,7 @@ SELECT count(*) FROM (
 """
 STARTS = "SELECT count(*) FROM litequeue_start WHERE limit_key = ? AND at > ? AND at <= ?"
 NTH_START = "SELECT at FROM litequeue_start WHERE limit_key = ? AND at <= ? ORDER BY at DESC LIMIT 1 OFFSET ?"
-ADD_START = "INSERT OR IGNORE INTO litequeue_start (limit_key, at, job) VALUES (?, ?, ?)"
+ADD_START = "INSERT INTO litequeue_start (limit_key, at, job, attempt) VALUES (?, ?, ?, ?)"
 FORGET_STARTS = "DELETE FROM litequeue_start WHERE limit_key = ? AND at <= ?"
 BLOCK = "UPDATE litequeue_job SET state = 'blocked' WHERE id = ? AND state = 'ready'"
 HOLD = """
@@ -127,19 +127,20 @@ def room_in_queue(connection: Connection, queue: str, rule: Rule, now: int) -> R
 
 
 def starts_of(queue: str) -> str:
-    """The key under which the starts of a limited queue are counted."""
-    return f"queue:{queue}"
+    """The key under which the starts of a limited queue are counted; with a tab, which no other key has."""
+    return f"queue\t{queue}"
 
 
 def _room(connection: Connection, running: str, name: str, key: str, rule: Rule, now: int) -> Room:
-    free, open_at = MANY, None
+    free = MANY
     if rule.max_running is not None:
         free = rule.max_running - connection.execute(running, (name, rule.max_running)).fetchone()[0]
-    is_full = free <= 0
-    for most, period in _windows(rule):
-        in_time = _room_in_time(connection, key, most, period, now)
-        free, open_at = min(free, in_time.free), max(open_at or 0, in_time.open_at or 0)
-    return Room(free, None if is_full else open_at)
+    if free <= 0:
+        return Room(free)
+    rooms = [_room_in_time(connection, key, most, period, now) for most, period in _windows(rule)]
+    full = [each for each in rooms if each.free <= 0]
+    open_at = max((each.open_at or 0 for each in full or rooms), default=None)
+    return Room(min([free, *(each.free for each in rooms)]), open_at)
 
 
 def _windows(rule: Rule) -> list[tuple[int, int]]:
@@ -182,22 +183,22 @@ class Admission:
         return False
 
 
-def count_start(connection: Connection, key: str, job: int, now: int) -> None:
+def count_start(connection: Connection, key: str, lease: Lease, now: int) -> None:
     """Count a start against the rate of this key, if it has one."""
     row = connection.execute(RULE, (key,)).fetchone()
     if row is not None and row[1] is not None:
-        _count(connection, key, job, row[2] + SLACK, now)
+        _count(connection, key, lease, row[2] + SLACK, now)
 
 
-def count_start_in_queue(connection: Connection, queue: str, rule: Rule, job: int, now: int) -> None:
+def count_start_in_queue(connection: Connection, queue: str, rule: Rule, lease: Lease, now: int) -> None:
     """Count a start against the rate of a limited queue, if it has one."""
     if rule.rate_period is not None:
-        _count(connection, starts_of(queue), job, rule.rate_period + SLACK, now)
+        _count(connection, starts_of(queue), lease, rule.rate_period + SLACK, now)
 
 
-def _count(connection: Connection, key: str, job: int, period: int, now: int) -> None:
+def _count(connection: Connection, key: str, lease: Lease, period: int, now: int) -> None:
     connection.execute(FORGET_STARTS, (key, now - period))
-    connection.execute(ADD_START, (key, now, job))
+    connection.execute(ADD_START, (key, now, *lease))
 
 
 def reopen(connection: Connection, queue: str, now: int) -> None:

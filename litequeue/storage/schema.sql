@@ -158,7 +158,8 @@ CREATE TABLE litequeue_start (
   limit_key TEXT NOT NULL,
   at        INTEGER NOT NULL,
   job       INTEGER NOT NULL,
-  PRIMARY KEY (limit_key, at, job)
+  attempt   INTEGER NOT NULL,
+  PRIMARY KEY (limit_key, at, job, attempt)
 ) STRICT, WITHOUT ROWID;
 
 -- A queue in which jobs are blocked by a limit, and when to look whether it has room; NULL: when one ends.

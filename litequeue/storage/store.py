@@ -178,8 +178,9 @@ class Store:
         return self.database.read(lambda c: claims.is_work_waiting(c, queues, now))
 
     def next_due(self, queues: Sequence[str]) -> int | None:
-        """When the next scheduled job of these queues is due."""
-        return self.database.read(lambda c: claims.next_due(c, queues))
+        """When the next scheduled job of these queues is due, a limit may open, or any job expires."""
+        now = self.clock.now()
+        return self.database.read(lambda c: claims.next_due(c, queues, now))
 
     def parked_tasks(self, queues: Sequence[str]) -> frozenset[str]:
         """The tasks, among ready jobs, that some worker could not resolve."""

@@ -237,4 +237,4 @@ class TestFlatness(unittest.TestCase):
         self.assert_flat(lambda connection: claims.is_work_waiting(connection, queues, NOW))
 
     def test_the_next_due_time(self) -> None:
-        self.assert_flat(lambda connection: claims.next_due(connection, ["queue1", "queue2"]))
+        self.assert_flat(lambda connection: claims.next_due(connection, ["queue1", "queue2"], NOW))
