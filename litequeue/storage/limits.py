@@ -74,6 +74,7 @@ STARTS = "SELECT count(*) FROM litequeue_start WHERE limit_key = ? AND at > ? AN
 NTH_START = "SELECT at FROM litequeue_start WHERE limit_key = ? AND at <= ? ORDER BY at DESC LIMIT 1 OFFSET ?"
 ADD_START = "INSERT INTO litequeue_start (limit_key, at, job, attempt) VALUES (?, ?, ?, ?)"
 FORGET_STARTS = "DELETE FROM litequeue_start WHERE limit_key = ? AND at <= ?"
+FORGET_ALL_STARTS = "DELETE FROM litequeue_start WHERE limit_key = ?"
 BLOCK = "UPDATE litequeue_job SET state = 'blocked' WHERE id = ? AND state = 'ready'"
 HOLD = """
 INSERT INTO litequeue_hold (limit_key, queue, open_at) VALUES (?, ?, ?)
@@ -108,11 +109,18 @@ def define(connection: Connection, key: str, rule: Rule) -> None:
     """Set what the limit of this key allows, if that is new, and look again at the jobs that it blocks."""
     if rule != Rule() and connection.execute(DEFINE, (key, *rule)).rowcount:
         connection.execute(OPEN, (key,))
+        _forget_uncounted(connection, key, rule)
 
 
 def define_queue(connection: Connection, queue: str, rule: Rule) -> None:
     """Set what a queue as a whole allows."""
     connection.execute(DEFINE_QUEUE, (queue, *rule))
+    _forget_uncounted(connection, starts_of(queue), rule)
+
+
+def _forget_uncounted(connection: Connection, key: str, rule: Rule) -> None:
+    if rule.rate_count is None:
+        connection.execute(FORGET_ALL_STARTS, (key,))
 
 
 def room(connection: Connection, key: str, now: int) -> Room:

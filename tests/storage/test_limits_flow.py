@@ -300,6 +300,15 @@ class InATime(FlowCase):
             self.clock.advance(10)
         self.assertEqual(len(self.look("SELECT * FROM litequeue_start")), 1)
 
+    def test_and_all_of_them_when_no_rate_counts_them(self) -> None:
+        self.limit("l", per(2, 10))
+        self.store.limit("default", per(2, 10))
+        self.drain()
+        self.assertEqual(len(self.look("SELECT * FROM litequeue_start")), 2)
+        self.limit("l", ONE)
+        self.store.limit("default", Rule())
+        self.assertEqual(self.look("SELECT * FROM litequeue_start"), [])
+
 
 class OfAQueue(FlowCase):
     """A limit of the queue as a whole."""
