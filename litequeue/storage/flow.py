@@ -110,9 +110,16 @@ SET pending = :pending, expires_at = iif(:is_doomed, 0, NULL),
     state = CASE WHEN :pending > 0 THEN 'blocked' WHEN state = 'blocked' THEN 'scheduled' ELSE state END
 WHERE id = :id AND state IN ('blocked', 'ready')
 """
+# Who waits for this job, and waited on for others when it had ended, waits for it again.
+RECOUNT = """
+UPDATE litequeue_job SET pending =
+  (SELECT count(DISTINCT parent) FROM litequeue_edge JOIN litequeue_job AS other ON other.id = parent
+   WHERE child = litequeue_job.id AND other.finished_at IS NULL)
+WHERE state = 'blocked' AND pending > 0 AND id IN (SELECT child FROM litequeue_edge WHERE parent = ?)
+"""
 LACKS_A_RESULT = """
 SELECT 1 FROM litequeue_edge LEFT JOIN litequeue_job AS parent ON parent.id = litequeue_edge.parent
-WHERE child = ? AND passes = 1 AND runs_on <> 'end'
+WHERE child = ? AND passes = 1 AND runs_on = 'success'
   AND (parent.id IS NULL OR parent.state IN ('failed', 'cancelled')) LIMIT 1
 """
 
@@ -288,6 +295,7 @@ def revive_children(connection: Connection, id: int) -> None:
     for child in revived:  # only now, for they are each other's parents
         pending, is_doomed = connection.execute(OUTLOOK, (child,)).fetchone()
         connection.execute(EXPECT, {"id": child, "pending": pending, "is_doomed": is_doomed})
+    connection.executemany(RECOUNT, [(parent,) for parent in (id, *revived)])
 
 
 def _revive(connection: Connection, id: int) -> bool:

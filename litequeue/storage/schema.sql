@@ -237,7 +237,8 @@ CREATE TRIGGER litequeue_parent_deleted AFTER DELETE ON litequeue_job WHEN old.l
   UPDATE litequeue_job SET expires_at = 0, message = 'job ' || old.id || ' was deleted'
   WHERE finished_at IS NULL AND state <> 'running' AND id IN
     (SELECT child FROM litequeue_edge
-     WHERE parent = old.id AND runs_on <> 'end' AND (passes = 1 OR old.finished_at IS NULL));
+     WHERE parent = old.id AND runs_on <> 'end'
+       AND (old.finished_at IS NULL OR (passes = 1 AND runs_on = 'success')));
   UPDATE litequeue_job SET pending = pending - 1, state = iif(pending > 1, 'blocked', 'scheduled')
   WHERE old.finished_at IS NULL AND state = 'blocked' AND pending > 0
     AND id IN (SELECT child FROM litequeue_edge WHERE parent = old.id);

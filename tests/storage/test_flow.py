@@ -607,6 +607,39 @@ class Retrying(FlowCase):
         self.run_and("complete", other)
         self.assertEqual(self.claimed_ids(), [child])
 
+    def test_who_waits_for_others_as_well_waits_for_it_again(self) -> None:
+        for wish in ("end", "failure"):
+            one, other, third = (self.enqueue(queue=queue) for queue in ("a", "b", "c"))
+            child = self.add(parents=after(one, other, third, runs_on=wish))
+            self.run_and("fail", one, queue="a")
+            self.assertEqual(self.job(child).pending, 2)
+            self.store.retry(one)
+            self.assertEqual((self.job(child).state, self.job(child).pending), ("blocked", 3))
+            for parent, queue in ((one, "a"), (other, "b"), (third, "c")):
+                self.assert_state(child, State.BLOCKED)
+                self.run_and("fail", parent, queue=queue)
+            self.assertEqual(self.claimed_ids(), [child])
+
+    def test_who_waits_for_one_that_is_revived_waits_for_it_again(self) -> None:
+        root, other = self.enqueue(), self.enqueue(queue="other")
+        middle = self.add(parents=after(root))
+        child = self.add(parents=after(middle, other, runs_on="end"), expires_at=self.in_seconds(60))
+        self.run_and("fail", root)
+        self.sweep()
+        self.store.retry(root)
+        self.assertEqual((self.job(child).pending, self.job(child).expires_at), (2, self.in_seconds(60)))
+        self.assertEqual(self.drain("default", "other"), [root, other, middle, child])
+
+    def test_who_waits_no_more_is_left_alone(self) -> None:
+        parent = self.enqueue()
+        child = self.add(parents=after(parent, runs_on="end"), run_at=self.in_seconds(5))
+        self.run_and("fail", parent)
+        self.store.retry(parent)
+        self.assert_state(child, State.SCHEDULED)
+        self.run_and("complete", parent)
+        self.clock.advance(5)
+        self.assertEqual(self.claimed_ids(), [child])
+
     def test_a_limited_one_that_waits_again_is_not_stuck(self) -> None:
         """It has to count its parents, or its limit would never let it go."""
         parent = self.enqueue()

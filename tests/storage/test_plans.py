@@ -36,6 +36,7 @@ ALLOWED = {
     "claims.LOOK": "goes through the one row that holds the queue's name",
     "flow.OUTLOOK": "sorts the parents of one job",
     "flow.PARENTS": "likewise",
+    "flow.RECOUNT": "likewise",
     "flow.DESCENDANTS": "goes through what it found so far",
     "flow.REVIVABLE": "likewise",
     "flow.IS_ABOVE": "likewise",
