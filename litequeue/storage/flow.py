@@ -290,7 +290,7 @@ def await_parents(connection: Connection, id: int) -> None:
 
 def revive_children(connection: Connection, id: int) -> None:
     """A job that is tried again takes those along that were cancelled because of it."""
-    rows = connection.execute(REVIVABLE, {"id": id}).fetchall()
+    rows = sorted(connection.execute(REVIVABLE, {"id": id}).fetchall())  # of two with one key, the older
     revived = [row[0] for row in rows if _revive(connection, row[0])]
     for child in revived:  # only now, for they are each other's parents
         pending, is_doomed = connection.execute(OUTLOOK, (child,)).fetchone()

@@ -70,7 +70,7 @@ RUNNING_IN_QUEUE = """
 SELECT count(*) FROM (
   SELECT 1 FROM litequeue_job WHERE state = 'running' AND worker > 0 AND queue = ? LIMIT ?)
 """
-STARTS = "SELECT count(*) FROM litequeue_start WHERE limit_key = ? AND at > ? AND at <= ?"
+STARTS = "SELECT count(*), min(at) FROM litequeue_start WHERE limit_key = ? AND at > ? AND at <= ?"
 NTH_START = "SELECT at FROM litequeue_start WHERE limit_key = ? AND at <= ? ORDER BY at DESC LIMIT 1 OFFSET ?"
 ADD_START = "INSERT INTO litequeue_start (limit_key, at, job, attempt) VALUES (?, ?, ?, ?)"
 FORGET_STARTS = "DELETE FROM litequeue_start WHERE limit_key = ? AND at <= ?"
@@ -147,8 +147,11 @@ def _room(connection: Connection, running: str, name: str, key: str, rule: Rule,
         return Room(free)
     rooms = [_room_in_time(connection, key, most, period, now) for most, period in _windows(rule)]
     full = [each for each in rooms if each.free <= 0]
-    open_at = max((each.open_at or 0 for each in full or rooms), default=None)
-    return Room(min([free, *(each.free for each in rooms)]), open_at)
+    if full:
+        return Room(0, max(each.open_at or 0 for each in full))
+    return Room(
+        min([free, *(each.free for each in rooms)]), min((each.open_at or 0 for each in rooms), default=None)
+    )
 
 
 def _windows(rule: Rule) -> list[tuple[int, int]]:
@@ -162,9 +165,10 @@ def _windows(rule: Rule) -> list[tuple[int, int]]:
 
 
 def _room_in_time(connection: Connection, key: str, most: int, period: int, now: int) -> Room:
-    free = most - connection.execute(STARTS, (key, now - period, now)).fetchone()[0]
-    if free > 0:
-        return Room(free, now + max(period // most, SHORTEST_WAIT))
+    """Room as of now, and when there is more: a start leaves the window a period after it was made."""
+    started, first = connection.execute(STARTS, (key, now - period, now)).fetchone()
+    if started < most:
+        return Room(most - started, max((now if first is None else first) + period, now + SHORTEST_WAIT))
     return Room(0, connection.execute(NTH_START, (key, now, most - 1)).fetchone()[0] + period)
 
 

@@ -199,7 +199,7 @@ CREATE INDEX litequeue_next_firing ON litequeue_schedule (next_at)
 -- failure may pass along any number of jobs, which a trigger that fires itself could not.
 CREATE TRIGGER litequeue_job_ended AFTER UPDATE OF state ON litequeue_job
 WHEN old.linked = 1 AND old.finished_at IS NULL AND new.finished_at IS NOT NULL BEGIN
-  UPDATE litequeue_job SET retention = 0 WHERE new.state = 'completed' AND state = 'blocked'
+  UPDATE litequeue_job SET retention = 0 WHERE new.state = 'completed' AND state = 'blocked' AND pending > 0
     AND id IN (SELECT child FROM litequeue_edge WHERE parent = new.id AND runs_on = 'failure');
   UPDATE litequeue_job
   SET expires_at = 0, message = 'job ' || new.id || ' ' || iif(new.state = 'cancelled', 'was ', '') || new.state

@@ -640,6 +640,19 @@ class Retrying(FlowCase):
         self.clock.advance(5)
         self.assertEqual(self.claimed_ids(), [child])
 
+    def test_a_rescue_under_a_limit_is_kept_when_its_parent_completes_after_all(self) -> None:
+        parent = self.enqueue(queue="other")
+        rescue = self.add(parents=after(parent, runs_on="failure"), limit_key="l", rule=Rule(max_running=1))
+        self.limit("l", Rule(max_running=1), priority=1)
+        self.claim_one()
+        self.run_and("fail", parent, queue="other")
+        self.claim()
+        self.store.retry(parent)
+        self.run_and("complete", parent, queue="other")
+        self.assertEqual(
+            self.look("SELECT state, retention FROM litequeue_job WHERE id = ?", rescue), [("blocked", None)]
+        )
+
     def test_a_limited_one_that_waits_again_is_not_stuck(self) -> None:
         """It has to count its parents, or its limit would never let it go."""
         parent = self.enqueue()

@@ -244,6 +244,15 @@ class InATime(FlowCase):
         self.assertTrue(self.store.is_work_waiting(["default"]))
         self.assertEqual(len(self.claim(9)), 1)
 
+    def test_each_start_that_leaves_the_window_makes_room(self) -> None:
+        for _ in range(6):
+            self.limit("l", per(2, 10))
+        taken = []
+        for _ in range(23):
+            taken.append(len(self.claim(1)))
+            self.clock.advance(1)
+        self.assertEqual([second for second, jobs in enumerate(taken) if jobs], [0, 1, 10, 11, 20, 21])
+
     def test_evenly_with_a_burst_of_one(self) -> None:
         for _ in range(10):
             self.limit("l", per(10, 1, burst=1))
