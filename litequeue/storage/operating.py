@@ -53,17 +53,28 @@ _FINAL = ("completed", "failed", "cancelled")
 
 def cancel(connection: Connection, id: int, now: int, message: str | None) -> bool:
     """Cancel a job that waits, with those that wait for it, or ask a running one to stop."""
-    values = {"id": id, "now": now, "message": message and settling.storable(message)}
-    if connection.execute(CANCEL_WAITING, values).rowcount:
+    if _cancel_waiting(connection, id, now, message):
         flow.expire(connection, now)
         return True
-    return connection.execute(CANCEL_RUNNING, values).rowcount == 1
+    return _ask_to_stop(connection, id)
 
 
 def cancel_tree(connection: Connection, id: int, now: int, message: str | None) -> int:
     """Cancel a job and all below it, whatever ends they wait for; how many."""
-    below = flow.descendants(connection, id)  # before they are cancelled: no edge is lost by that
-    return sum(cancel(connection, each, now, message) for each in [*reversed(below), id])
+    done = 0
+    for each in [id, *flow.descendants(connection, id)]:
+        done += _cancel_waiting(connection, each, now, message) or _ask_to_stop(connection, each)
+    flow.expire(connection, now)  # not before: none of them ends because of another
+    return done
+
+
+def _cancel_waiting(connection: Connection, id: int, now: int, message: str | None) -> bool:
+    values = {"id": id, "now": now, "message": message and settling.storable(message)}
+    return connection.execute(CANCEL_WAITING, values).rowcount == 1
+
+
+def _ask_to_stop(connection: Connection, id: int) -> bool:
+    return connection.execute(CANCEL_RUNNING, {"id": id}).rowcount == 1
 
 
 def retry(connection: Connection, id: int, now: int) -> bool:

@@ -502,6 +502,13 @@ class Cancelling(FlowCase):
         self.assert_state(ids[2], State.CANCELLED, "cancelled")
         self.assertEqual(self.claimed_ids(), [])
 
+    def test_in_a_tree_nobody_is_cancelled_because_of_another(self) -> None:
+        """The last waits for the first, and for the end of a line below it."""
+        jobs = [new(), new(parents=behind(0)), new(parents=behind(1)), new(parents=behind(0, 2))]
+        ids = [each.id for each in self.submit_all(*jobs)]
+        self.assertEqual(self.store.cancel_tree(ids[0]), 4)
+        self.assertEqual([self.job(id).reason for id in ids], ["cancelled"] * 4)
+
     def test_a_tree_of_nothing(self) -> None:
         with self.assertRaises(JobNotFound):
             self.store.cancel_tree(7)
