@@ -218,15 +218,22 @@ class Job(Generic[R]):
 
         limit = None if timeout is None else duration(timeout, "timeout") / SECOND
         nap = _SHORTEST_PAUSE
+        is_final = await self._is_final()  # looked at once, whatever the timeout
         try:
-            async with asyncio.timeout(limit):
-                while (await asyncio.to_thread(self.refresh)).state not in FINAL:
+            async with asyncio.timeout(None if is_final else limit):
+                while not is_final:
                     await pause(nap)
                     nap = min(2 * nap, _LONGEST_PAUSE)
+                    is_final = await self._is_final()
         except TimeoutError:
             why = await asyncio.to_thread(self.explain)
             raise TimeoutError(f"job {self.id} is still {self.state}; {why}") from None
         return await asyncio.to_thread(self._outcome)
+
+    async def _is_final(self) -> bool:
+        import asyncio
+
+        return (await asyncio.to_thread(self.refresh)).state in FINAL
 
     def __await__(self) -> Generator[Any, None, R]:
         return self.aresult().__await__()
@@ -251,7 +258,7 @@ class Job(Generic[R]):
         """Cancel it, or ask it to stop if it runs; with `tree` also every job below it.
 
         With a connection of yours to the same file this is a part of your transaction there. Raises
-        `NotAllowed` when it is final.
+        `NotAllowed` when it is final, and with `tree` when all below it is so too.
         """
         if tree:
             self._desk.store.cancel_tree(self.id, reason, connection=connection)
