@@ -38,6 +38,12 @@ KEEP_ALIVE = """
 UPDATE litequeue_worker SET lease_until = max(lease_until, :until)
 WHERE id = (SELECT worker FROM litequeue_job WHERE id = :id AND attempt = :attempt AND state = 'running')
 """
+_TAKEN = (
+    "but another job has its unique key by now, or the result of a parent that it takes is not there; wait "
+    "for that job, or try the parent again"
+)
+_NO_RETRY = {State.FAILED: _TAKEN, State.CANCELLED: _TAKEN}
+_NO_OTHER_RETRY = "only failed and cancelled jobs can be tried again"
 _TIME_TO_RENEW = 5 * SECOND
 T = TypeVar("T")
 Told = Callable[[int], None]
@@ -207,20 +213,25 @@ class Store:
     def cancel_tree(
         self, job: int, message: str | None = None, *, connection: Connection | None = None
     ) -> int:
-        """Cancel a job and everything below it; how many were not final. Raises `JobNotFound` for none."""
+        """Cancel a job and everything below it; how many were not final.
+
+        Raises `NotAllowed` when all of them were, `JobNotFound` when there is no such job.
+        """
         now = self.clock.now()
-        return self._change_one(
+        state, changed = self._change_one(
             job, lambda c: operating.cancel_tree(c, job, now, message), connection=connection
-        )[1]
+        )
+        if not changed:
+            raise NotAllowed(
+                f"job {job} is {state}, and neither it nor a job below it can be cancelled any more"
+            )
+        return changed
 
     def retry(self, job: int) -> None:
         """Make a failed or cancelled job ready again, failures back to 0; with its cancelled children."""
         state, changed = self._change_one(job, lambda c: operating.retry(c, job, self.clock.now()))
         if not changed:
-            raise NotAllowed(
-                f"job {job} is {state}; what failed or was cancelled can be tried again, while no other job "
-                "has its unique key, and with the results that it takes: try its parents first"
-            )
+            raise NotAllowed(f"job {job} is {state}; {_NO_RETRY.get(state, _NO_OTHER_RETRY)}")
         self.hint(self._queues_of([job]))
 
     def delete(self, job: int) -> None:

@@ -324,6 +324,8 @@ class Model:
     def cancel_tree(self, id: int, now: int) -> int:
         rows = [self.get(id), *(self.rows[each] for each in self.below(id))]
         done = sum(self.cancel_alone(row, now) for row in rows)
+        if not done:
+            raise Refused
         self.expire(now)
         return done
 

@@ -513,7 +513,8 @@ class Cancelling(FlowCase):
         with self.assertRaises(JobNotFound):
             self.store.cancel_tree(7)
         self.run_and("complete", id := self.enqueue())
-        self.assertEqual(self.store.cancel_tree(id), 0)
+        with self.assertRaisesRegex(NotAllowed, f"job {id} is completed"):
+            self.store.cancel_tree(id)
 
 
 class Retrying(FlowCase):
