@@ -34,7 +34,7 @@ class Caller:
         self.molds.append(mold)
         self.jobs.append(mold.cast(payloads, self._now))
         places = range(self._place, self._place + len(payloads))
-        self.ends += [Ends((place,), is_list=False) for place in places]
+        self.ends += [Ends((place,)) for place in places]
         self._place = places.stop
 
     def add_node(self, node: Node) -> None:
@@ -47,7 +47,7 @@ class Caller:
             flow = mold.flow or NO_FLOW
             for after, runs_on in ((flow.on_success, "success"), (flow.on_failure, "failure")):
                 if after is not None:
-                    plan.add(as_node(after), Ends((place,), is_list=False), runs_on=runs_on)
+                    plan.add(as_node(after), Ends((place,), runs_on=runs_on))
             self.molds.append(mold)
             self.jobs.append(self._cast(step, mold, flow))
         self._place += len(plan.steps)
