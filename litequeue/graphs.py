@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from .job import Flow, NewJobs, Parent, Rule
-from .keys import key_of
+from .keys import KeyOption, key_of
 from .mold import NO_FLOW, FlowMold, Mold
 from .tasks import Call
 from .workflow import Ends, Node, Plan, Step, as_node
@@ -57,20 +57,26 @@ class Caller:
         call.task.check((None, *call.args) if step.takes else call.args, call.kwargs)
         before = [edge._replace(runs_on="end") if flow.runs_on == "end" else edge for edge in step.parents]
         parents = (*before, *(Parent(id, runs_on=flow.runs_on) for id in flow.after))
-        wanted = keyed(call, flow)._replace(parents=parents, takes=step.takes)
+        wanted = keyed(call, flow, takes_result=step.takes is not None)._replace(
+            parents=parents, takes=step.takes
+        )
         batch = mold.cast((self._payload(call),), self._now)
         return batch if wanted == Flow() else batch._replace(flow=wanted)
 
 
-def keyed(call: Call[Any], flow: FlowMold) -> Flow:
+def keyed(call: Call[Any], flow: FlowMold, *, takes_result: bool = False) -> Flow:
     """The flow of a job with the keys that its arguments make."""
     task = call.task
-    about = (task.name, task.signature, task.types, call.args, call.kwargs)
-    limit_key = None if flow.key is None else key_of(flow.key, *about)
+
+    def key(option: KeyOption) -> str:
+        about = (task.name, task.signature, task.types, call.args, call.kwargs)
+        return key_of(option, *about, takes_result=takes_result)
+
+    limit_key = None if flow.key is None else key(flow.key)
     if limit_key is None and flow.rule != Rule():
         limit_key = task.name
     return Flow(
-        unique_key=None if flow.unique is None else f"{task.name} {key_of(flow.unique, *about)}",
+        unique_key=None if flow.unique is None else f"{task.name} {key(flow.unique)}",
         unique_for=flow.unique_for,
         on_duplicate=flow.on_duplicate,
         max_wait=flow.max_wait,

@@ -6,14 +6,13 @@ room are blocked until there may be some: when one of theirs ends, or when the t
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping
 from sqlite3 import Connection
 from typing import NamedTuple
 
 from ..clock import SECOND
 from ..errors import QueueFull
-from ..job import Lease, NewJobs, Rule
+from ..job import Lease, Rule
 
 MANY = 1 << 30
 CHUNK = 1000
@@ -33,17 +32,14 @@ SELECT (SELECT count(*) FROM (SELECT 1 {_JOBS} state = 'ready' AND parked = 0 LI
 """
 
 
-def require_room(connection: Connection, batches: Sequence[NewJobs], bound: int) -> None:
-    """Raise `QueueFull` when more jobs than `bound` would wait in a queue."""
-    coming: Counter[str] = Counter()
-    for batch in batches:
-        coming[batch.queue] += len(batch.payloads)
-    for queue, more in coming.items():
-        waiting = connection.execute(WAITING, {"queue": queue, "bound": bound}).fetchone()[0]
-        if waiting + more > bound:
+def require_room(connection: Connection, came: Mapping[str, int], bound: int) -> None:
+    """Raise `QueueFull` when more jobs than `bound` wait in a queue, now that so many came to it."""
+    for queue, more in came.items():
+        waiting = connection.execute(WAITING, {"queue": queue, "bound": bound + more}).fetchone()[0]
+        if more and waiting > bound:
             raise QueueFull(
-                f"the queue {queue!r} holds {waiting:,} waiting jobs of at most {bound:,}, so {more:,} more "
-                "do not fit; try again when workers have caught up"
+                f"the queue {queue!r} holds {waiting - more:,} waiting jobs of at most {bound:,}, so "
+                f"{more:,} more do not fit; try again when workers have caught up"
             )
 
 

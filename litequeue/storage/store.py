@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from sqlite3 import Connection
 from typing import TypeVar
@@ -72,9 +73,10 @@ class Store:
         """
 
         def operation(connection: Connection) -> list[int]:
+            ids = enqueuing.insert(connection, jobs, self.clock.now())
             if bound:
-                limits.require_room(connection, jobs, bound)
-            return enqueuing.insert(connection, jobs, self.clock.now())
+                limits.require_room(connection, _came(jobs, map(Stored, ids)), bound)
+            return ids
 
         is_single = not bound and enqueuing.takes_one_statement(jobs)
         return self._add(jobs, operation, connection, is_single=is_single)
@@ -88,9 +90,10 @@ class Store:
         """
 
         def operation(connection: Connection) -> list[Stored]:
+            stored = flow.insert(connection, jobs, self.clock.now())
             if bound:
-                limits.require_room(connection, jobs, bound)
-            return flow.insert(connection, jobs, self.clock.now())
+                limits.require_room(connection, _came(jobs, stored), bound)
+            return stored
 
         return self._add(jobs, operation, connection, is_single=False)
 
@@ -318,6 +321,15 @@ class Store:
     def _queues_of(self, jobs: Sequence[int]) -> list[str]:
         rows = [self.database.read(lambda c, id=id: c.execute(QUEUE_OF, (id,)).fetchone()) for id in jobs]  # type: ignore[misc]
         return [row[0] for row in rows if row]
+
+
+def _came(jobs: Sequence[NewJobs], stored: Iterable[Stored]) -> Counter[str]:
+    """How many new jobs came to each queue."""
+    rest = iter(stored)
+    came: Counter[str] = Counter()
+    for batch in jobs:
+        came[batch.queue] += sum(next(rest).created for _ in batch.payloads)
+    return came
 
 
 def _lost(lease: Lease) -> str:
