@@ -64,7 +64,8 @@ def cancel_tree(connection: Connection, id: int, now: int, message: str | None) 
     done = 0
     for each in [id, *flow.descendants(connection, id)]:
         done += _cancel_waiting(connection, each, now, message) or _ask_to_stop(connection, each)
-    flow.expire(connection, now)  # not before: none of them ends because of another
+    if done:
+        flow.expire(connection, now)  # not before: none of them ends because of another
     return done
 
 

@@ -286,20 +286,22 @@ class FlowMachine(RuleBasedStateMachine):
         found = self.query(
             """SELECT id, CASE WHEN state = 'blocked' AND pending > 0 THEN 'waiting'
                                WHEN state IN ('scheduled', 'ready', 'blocked') THEN 'free' ELSE state END,
-                      reason, iif(state = 'blocked', pending, 0), attempt, crashes, expires_at, finished_at,
-                      iif(finished_at IS NULL, run_at, 0), retention, worker, cancelling
+                      reason, iif(state = 'blocked', pending, 0), attempt, crashes, finished_at,
+                      iif(finished_at IS NULL, run_at, 0), iif(finished_at IS NULL, expires_at, 0), retention,
+                      worker, cancelling
                FROM litequeue_job ORDER BY id"""
         )
         wanted = [
             (
                 *(row.id, row.state, row.reason, row.pending if row.state == "waiting" else 0),
-                *(row.attempt, row.crashes, row.expires_at, row.finished_at),
-                *(0 if row.is_final else row.run_at, row.retention, row.worker, row.cancelling),
+                *(row.attempt, row.crashes, row.finished_at),
+                *((0, 0) if row.is_final else (row.run_at, row.expires_at)),
+                *(row.retention, row.worker, row.cancelling),
             )
             for _, row in sorted(self.model.rows.items())
         ]
         for row, expected in zip(found, wanted, strict=False):
-            assert row == expected
+            assert row == expected, (row, expected)
         assert len(found) == len(wanted)
         edges = self.query("SELECT child, parent, runs_on, passes FROM litequeue_edge ORDER BY child, number")
         assert edges == [
