@@ -22,6 +22,7 @@ from litequeue.job import (
     Snoozed,
 )
 
+SLACK = 20_000  # so much more a rate leaves between claims
 FINAL = ("completed", "failed", "cancelled")
 SATISFIES = {"completed": ("success", "end"), "failed": ("failure", "end"), "cancelled": ("end",)}
 MAX_CRASHES = 3
@@ -427,7 +428,7 @@ def windows(rule: Rule) -> list[tuple[int, int]]:
     """How many may start in which times."""
     if rule.rate_count is None or rule.rate_period is None:
         return []
-    found = [(rule.rate_count, rule.rate_period)]
+    found = [(rule.rate_count, rule.rate_period + SLACK)]
     if rule.burst is not None:
-        found.append((rule.burst, rule.rate_period * rule.burst // rule.rate_count))
+        found.append((rule.burst, rule.rate_period * rule.burst // rule.rate_count + SLACK))
     return found
