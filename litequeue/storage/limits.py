@@ -156,7 +156,7 @@ def _windows(rule: Rule) -> list[tuple[int, int]]:
         return []
     windows = [(rule.rate_count, rule.rate_period + SLACK)]
     if rule.burst is not None and rule.burst < rule.rate_count:
-        windows.append((rule.burst, rule.rate_period * rule.burst // rule.rate_count + SLACK))
+        windows.append((rule.burst, rule.rate_period * rule.burst // rule.rate_count))
     return windows
 
 

@@ -430,5 +430,5 @@ def windows(rule: Rule) -> list[tuple[int, int]]:
         return []
     found = [(rule.rate_count, rule.rate_period + SLACK)]
     if rule.burst is not None:
-        found.append((rule.burst, rule.rate_period * rule.burst // rule.rate_count + SLACK))
+        found.append((rule.burst, rule.rate_period * rule.burst // rule.rate_count))
     return found
