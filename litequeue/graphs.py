@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from sqlite3 import Connection
 from typing import Any
 
 from .job import Flow, NewJobs, Parent, Rule
@@ -25,13 +26,13 @@ class Caller:
         self._now = now
         self._place = 0
         self.jobs: list[NewJobs] = []
-        self.molds: list[Mold] = []
+        self.connections: list[Connection | None] = []
         self.ends: list[Ends] = []
         self.is_graph = False
 
     def add_batch(self, mold: Mold, payloads: Sequence[Payload]) -> None:
         """Add jobs that differ in nothing but their payloads, and wait for nothing."""
-        self.molds.append(mold)
+        self.connections.append(mold.connection)
         self.jobs.append(mold.cast(payloads, self._now))
         places = range(self._place, self._place + len(payloads))
         self.ends += [Ends((place,)) for place in places]
@@ -41,21 +42,26 @@ class Caller:
         """Add the jobs of a graph, with what is to run when one of them completes or fails."""
         self.is_graph = True
         plan = Plan(self._place)
+        named: list[Connection] = []
         self.ends.append(plan.add(node))
         for place, step in enumerate(plan.steps, self._place):  # which grows meanwhile
             mold = self._mold(step.call)
             flow = mold.flow or NO_FLOW
-            for after, runs_on in ((flow.on_success, "success"), (flow.on_failure, "failure")):
+            for after, outcome in ((flow.on_success, "success"), (flow.on_failure, "failure")):
                 if after is not None:
-                    plan.add(as_node(after), Ends((place,), runs_on=runs_on))
-            self.molds.append(mold)
+                    plan.add(as_node(after), Ends((place,), outcome=outcome))
+            if mold.connection is not None:
+                named.append(mold.connection)
             self.jobs.append(self._cast(step, mold, flow))
+        self.connections += named or [None]  # a graph goes through the one that any of its calls names
         self._place += len(plan.steps)
 
     def _cast(self, step: Step, mold: Mold, flow: FlowMold) -> NewJobs:
         call = step.call
         call.task.check((None, *call.args) if step.takes else call.args, call.kwargs)
-        before = [edge._replace(runs_on="end") if flow.runs_on == "end" else edge for edge in step.parents]
+        before = step.parents
+        if flow.runs_on == "end" and not step.is_outcome:
+            before = tuple(edge._replace(runs_on="end") for edge in before)
         parents = (*before, *(Parent(id, runs_on=flow.runs_on) for id in flow.after))
         wanted = keyed(call, flow, takes_result=step.takes is not None)._replace(
             parents=parents, takes=step.takes

@@ -115,19 +115,20 @@ class Step(NamedTuple):
     call: Call[Any]
     parents: tuple[Parent, ...] = ()
     takes: str | None = None
+    is_outcome: bool = False  # it runs after that end of its parent, whatever it says itself
 
 
 class Ends(NamedTuple):
-    """What a node waits for: where in the plan that stands, which end of it is wanted, what it takes of it.
+    """What a node waits for: where in the plan that stands, what it takes of it, and of which outcome.
 
     `is_list`: it takes a list of results, which is empty if nothing `gives` one.
     """
 
     places: tuple[int, ...]
     is_list: bool = False
-    runs_on: str = "success"
     takes: bool = False
     gives: bool = True
+    outcome: str | None = None
 
 
 AT_ONCE = Ends(())
@@ -152,9 +153,10 @@ class Plan:
             ends_of = [self.add(each, before) for each in node.members]
             return Ends(tuple(place for ends in ends_of for place in ends.places), is_list=True)
         passes = before.takes and before.gives
-        parents = tuple(Parent(place=place, runs_on=before.runs_on, passes=passes) for place in before.places)
+        runs_on = before.outcome or "success"
+        parents = tuple(Parent(place=place, runs_on=runs_on, passes=passes) for place in before.places)
         takes = ("all" if before.is_list else "one") if before.takes else None
-        self.steps.append(Step(node, parents, takes))
+        self.steps.append(Step(node, parents, takes, is_outcome=before.outcome is not None))
         return Ends((self._first + len(self.steps) - 1,))
 
 

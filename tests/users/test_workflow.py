@@ -408,6 +408,12 @@ class TestOutcomes(WorkflowCase):
         self.queue.desk.store.prune()
         self.assertEqual([each.id for each in reversed(self.queue.jobs())], [job.id, 2])
 
+    def test_they_run_after_that_outcome_alone_whatever_else_their_task_says(self) -> None:
+        anyhow = self.note.using(on_parent_failure="run")
+        self.add.using(on_failure=anyhow.call("ill")).enqueue(1)
+        self.broken.using(on_success=anyhow.call("well")).enqueue()
+        self.assertEqual(self.run_all(), [("add", 1), ("broken",)])
+
     def test_whole_graphs(self) -> None:
         after = self.note.call("clean") | self.note
         self.broken.using(on_failure=after).enqueue()
