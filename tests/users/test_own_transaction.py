@@ -150,7 +150,7 @@ class EveryMode(OwnCase):
             self.act(verb, connection)
             self.assertTrue(connection.in_transaction)
             self.assertEqual((self.orders(), self.seen()), (orders, before))
-            connection.commit()
+            self.end(connection, "COMMIT")
             self.assertEqual(self.orders(), orders + 1)
             self.assertNotEqual(self.seen(), before)
 
@@ -161,7 +161,7 @@ class EveryMode(OwnCase):
             orders, before = self.orders(), self.seen()
             self.begin(connection, begin)
             self.act(verb, connection)
-            connection.rollback()
+            self.end(connection, "ROLLBACK")
             self.assertEqual((self.orders(), self.seen()), (orders, before))
 
         self.in_every_mode(check)
@@ -170,6 +170,13 @@ class EveryMode(OwnCase):
         for statement in (begin or "").split(";"):
             connection.execute(statement)
         connection.execute(INSERT)
+
+    def end(self, connection: sqlite3.Connection, how: str) -> None:
+        """As one does it there: with autocommit on, `commit()` and `rollback()` do nothing."""
+        if getattr(connection, "autocommit", None) is True:
+            connection.execute(how)
+        else:
+            {"COMMIT": connection.commit, "ROLLBACK": connection.rollback}[how]()
 
     def test_a_refusal_leaves_the_transaction_and_the_rows_alone(self) -> None:
         def unknown(through: dict[str, Any]) -> None:
@@ -189,7 +196,7 @@ class EveryMode(OwnCase):
                     self.begin(connection, begin)
                     self.assertRaises(error, verb, {"connection": connection})
                     self.assertTrue(connection.in_transaction)
-                    connection.commit()
+                    self.end(connection, "COMMIT")
                     self.assertEqual((self.orders(), self.seen()), (orders + 1, before))
 
     def test_the_connection_is_left_as_it_was_set(self) -> None:
@@ -201,7 +208,7 @@ class EveryMode(OwnCase):
             before = _settings(connection)
             self.begin(connection, begin)
             self.act(verb, connection)
-            connection.commit()
+            self.end(connection, "COMMIT")
             self.assertEqual(_settings(connection), before)
 
         self.in_every_mode(check)
