@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Generator, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from sqlite3 import Connection
 from typing import Any, Generic, TypeVar, overload
 
 from .clock import SECOND, Clock, duration, pause, to_datetime
 from .codec import Codec, reader
-from .errors import JobCancelled, JobFailed
+from .errors import JobCancelled, JobFailed, JobNotFound, NotAllowed
 from .explain import explain
 from .job import FINAL, FailedAttempt, LogLine, Snapshot, State
+from .options import checked
 from .storage.database import Database
 from .storage.reports import Reports
 from .storage.schedules import Schedules
@@ -260,6 +262,7 @@ class Job(Generic[R]):
         With a connection of yours to the same file this is a part of your transaction there. Raises
         `NotAllowed` when it is final, and with `tree` when all below it is so too.
         """
+        checked({} if connection is None else {"connection": connection})
         if tree:
             self._desk.store.cancel_tree(self.id, reason, connection=connection)
         else:
@@ -336,7 +339,7 @@ class JobGroup(Sequence[Job[R]]):
     def cancel(self, reason: str | None = None) -> None:
         """Cancel those that are not final."""
         for job in self._jobs:
-            if job.refresh().state not in FINAL:
+            with suppress(NotAllowed, JobNotFound):  # it has ended, or is gone
                 job.cancel(reason)
 
     def __repr__(self) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import closing
 from typing import Any
 
-from litequeue import DuplicateJob, InvalidTask, JobNotFound, State, current_job, group
+from litequeue import DuplicateJob, InvalidOption, InvalidTask, JobNotFound, State, current_job, group
 from litequeue.storage.checks import broken
 from tests.support import Program
 from tests.users.case import QueueCase
@@ -275,6 +275,17 @@ class WithoutABegin(OwnCase):
         self.assertEqual(self.states(), [])
         connection.rollback()
         self.assertEqual(self.states(), [])
+
+    def test_what_is_no_connection_is_refused(self) -> None:
+        self.prepare()
+        wrongs: tuple[Any, ...] = ("jobs.db", 5, self.queue)
+        for wrong in wrongs:
+            with self.assertRaisesRegex(InvalidOption, "sqlite3.Connection"):
+                self.waiting.cancel(connection=wrong)
+        other = self.connect()
+        other.close()
+        with self.assertRaisesRegex(InvalidOption, "can not be used here"):
+            self.waiting.cancel(connection=other)
 
 
 class OfTheQueue(OwnCase):

@@ -311,6 +311,13 @@ class TestGroups(WorkflowCase):
         self.assertEqual(self.states(), ["completed", "cancelled", "cancelled"])
         jobs.cancel()
 
+    def test_members_that_are_gone_do_not_keep_the_others_from_being_cancelled(self) -> None:
+        jobs = self.double.map([1, 2, 3]).enqueue()
+        jobs[0].delete()
+        self.queue.desk.store.cancel(jobs[1].id)
+        jobs.cancel("enough")
+        self.assertEqual(self.states(), ["cancelled", "cancelled"])
+
     def test_a_member_that_fails_is_told_by_the_result(self) -> None:
         jobs = group([self.double.call(1), self.broken.call()]).enqueue()
         self.queue.drain()
