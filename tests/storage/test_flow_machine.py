@@ -44,7 +44,7 @@ from tests.storage.flow_model import Model, Refused, windows
 
 SECOND = 1_000_000
 LEASE = 30 * SECOND
-LONGEST_WINDOW = 10 * SECOND
+LONGEST_WINDOW = 11 * SECOND
 FAILURE = Failure("error", "E", "wrong")
 QUEUES = st.sampled_from(["a", "b"])
 HANDLES = st.integers(0, 1)
