@@ -71,8 +71,8 @@ PARENTS = """
 SELECT DISTINCT id FROM litequeue_edge JOIN litequeue_job ON id = parent WHERE child = ? ORDER BY id
 """
 CHILDREN = "SELECT DISTINCT child FROM litequeue_edge WHERE parent = ? ORDER BY child"
-# What becomes of a child now that this parent is final: the states that `runs_on` names.
 _DECIDED = ("unique_key", "unique_for", "limit_key", "schedule", "scheduled_for")
+# What becomes of a child now that this parent is final: the states that `runs_on` names.
 _SATISFIED = {"completed": ("success", "end"), "failed": ("failure", "end"), "cancelled": ("end",)}
 _BELOW = """
 WITH RECURSIVE below (id) AS (
@@ -284,8 +284,9 @@ def lacks_a_result(connection: Connection, id: int) -> bool:
 
 def await_parents(connection: Connection, id: int) -> None:
     """Let a job that is tried again wait for its parents that have yet to end; how others ended is past."""
-    pending, _ = connection.execute(OUTLOOK, (id,)).fetchone()
-    connection.execute(EXPECT, {"id": id, "pending": pending, "is_doomed": False})
+    pending, is_doomed = connection.execute(OUTLOOK, (id,)).fetchone()
+    if is_doomed is not None:  # it has parents
+        connection.execute(EXPECT, {"id": id, "pending": pending, "is_doomed": False})
 
 
 def revive_children(connection: Connection, id: int) -> None:

@@ -16,7 +16,7 @@ RETRY = """
 UPDATE litequeue_job
 SET state = 'ready', reason = NULL, message = NULL, failures = 0, crashes = 0, run_at = :now,
     started_at = NULL, finished_at = NULL, expires_at = NULL, result = NULL, result_codec = NULL,
-    progress = NULL, progress_text = NULL
+    progress = NULL, progress_text = NULL, pending = 0
 WHERE id = :id AND state IN ('failed', 'cancelled')
 """
 FORGET_RESULT = "DELETE FROM litequeue_blob WHERE job = :id AND kind = 'result'"

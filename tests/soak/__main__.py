@@ -14,7 +14,16 @@ import time
 import traceback
 from datetime import UTC, datetime
 
-PARTS: tuple[str, ...] = ("cron", "flow", "mutants", "crash_points", "power", "real_power", "kills", "long_run")
+PARTS: tuple[str, ...] = (
+    "cron",
+    "flow",
+    "mutants",
+    "crash_points",
+    "power",
+    "real_power",
+    "kills",
+    "long_run",
+)
 
 
 def main() -> int:

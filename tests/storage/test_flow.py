@@ -694,6 +694,16 @@ class Retrying(FlowCase):
         with self.assertRaisesRegex(NotAllowed, "result"):
             self.store.retry(child)
 
+    def test_a_cancelled_child_whose_parent_has_come_and_gone(self) -> None:
+        parent = self.enqueue(retention=0)
+        child = self.add(parents=after(parent))
+        self.store.cancel(child)
+        self.run_and("complete", parent)
+        self.assertEqual(self.store.prune(), 1)
+        self.store.retry(child)
+        self.assertEqual((self.job(child).state, self.job(child).pending), ("ready", 0))
+        self.assertEqual(self.claimed_ids(), [child])
+
     def test_whoever_takes_what_there_is_is_tried_again_without(self) -> None:
         parent = self.enqueue(retention=0)
         child = self.add(parents=after(parent, passes=True, runs_on="end"), takes="one")
