@@ -77,7 +77,8 @@ class Caster:
                 caller.add_batch(*batch)
             else:
                 caller.add_node(batch)  # type: ignore[arg-type]
-        return Cast(caller.jobs, _one_connection(caller.molds), caller.ends if caller.is_graph else None)
+        ends = caller.ends if caller.is_graph else None
+        return Cast(caller.jobs, _one_connection(caller.connections), ends)
 
     def template(self, call: Call[Any]) -> tuple[str, Payload]:
         """What each job of a schedule is made of, and its payload."""
@@ -144,8 +145,8 @@ def each_node(nodes: object) -> Iterable[object]:
     return nodes
 
 
-def _one_connection(molds: Iterable[Mold]) -> Connection | None:
-    connections = list({id(mold.connection): mold.connection for mold in molds}.values())
+def _one_connection(named: Iterable[Connection | None]) -> Connection | None:
+    connections = list({id(each): each for each in named}.values())
     if len(connections) > 1:
         raise InvalidOption("the calls name different connections; one transaction has only one")
     return connections[0] if connections else None

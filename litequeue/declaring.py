@@ -17,7 +17,7 @@ from .hooks import (
     PlainHook,
     require_event,
 )
-from .options import NO_OPTIONS, UNSET, Options, TaskOptions, checked, text_name
+from .options import NO_OPTIONS, UNSET, Options, TaskOptions, checked, require_partners, text_name
 from .tasks import AsyncTask, Declare, Producer, Task, by_name, is_same, make_task, task_name
 from .timing import NAMES as TIMING
 from .timing import Timing, TimingOptions, timing_of
@@ -58,6 +58,7 @@ class Declarations:
         given = {key: options.pop(key) for key in TIMING if key in options}
         timing = timing_of(given) if given else None
         chosen = checked(options)
+        require_partners(chosen)
         if chosen.connection is not UNSET:
             raise InvalidOption("connection belongs to one call: task.using(connection=…).enqueue(…)")
         if chosen.after is not UNSET:

@@ -33,6 +33,7 @@ class Case:
     workers: tuple[WorkerInfo, ...]
     parents: tuple[Snapshot, ...] = ()
     opens_at: int | None = None
+    is_crowded: bool = False
 
     @property
     def servers(self) -> list[WorkerInfo]:
@@ -51,10 +52,14 @@ def explain(reports: Reports, workers: Workers, clock: Clock, id: int) -> Explan
     now = clock.now()
     parents: tuple[Snapshot, ...] = ()
     opens_at = None
+    is_crowded = False
+    if job.state is State.READY:
+        room = reports.room_in_queue(job.queue, now)
+        is_crowded, opens_at = room.free <= 0, room.open_at
     if job.state is State.BLOCKED:
         parents = tuple(reports.job(parent) for parent in reports.parents(id)) if job.pending else ()
         opens_at = None if job.limit_key is None else reports.room(job.limit_key, now).open_at
-    case = Case(job, now, job.queue in reports.paused(), ahead, alive, parents, opens_at)
+    case = Case(job, now, job.queue in reports.paused(), ahead, alive, parents, opens_at, is_crowded)
     found = (condition(case) for condition in CONDITIONS)
     return next(explanation for explanation in found if explanation is not None)
 
@@ -148,6 +153,18 @@ def _unresolved(case: Case) -> Explanation | None:
     )
 
 
+def _crowded(case: Case) -> Explanation | None:
+    if not case.is_crowded:
+        return None
+    queue = case.job.queue
+    if case.opens_at is None:
+        return Explanation(
+            "limited", f"the limit of its queue {queue!r} has no room; it runs when a job there ends"
+        )
+    seconds = (case.opens_at - case.now) / SECOND
+    return Explanation("limited", f"the rate of its queue {queue!r} has room again in {seconds:,.1f} s")
+
+
 def _behind(case: Case) -> Explanation | None:
     if case.ahead == 0:
         return None
@@ -169,6 +186,7 @@ CONDITIONS: tuple[Condition, ...] = (
     _paused,
     _unserved,
     _unresolved,
+    _crowded,
     _behind,
     _next,
 )

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from sqlite3 import Connection
 from typing import Any
 
 from .job import Flow, NewJobs, Parent, Rule
-from .keys import key_of
+from .keys import KeyOption, key_of
 from .mold import NO_FLOW, FlowMold, Mold
 from .tasks import Call
 from .workflow import Ends, Node, Plan, Step
@@ -30,52 +31,63 @@ class Caller:
         self._now = now
         self._place = 0
         self.jobs: list[NewJobs] = []
-        self.molds: list[Mold] = []
+        self.connections: list[Connection | None] = []
         self.ends: list[Ends] = []
         self.is_graph = False
 
     def add_batch(self, mold: Mold, payloads: Sequence[Payload]) -> None:
         """Add jobs that differ in nothing but their payloads, and wait for nothing."""
-        self.molds.append(mold)
+        self.connections.append(mold.connection)
         self.jobs.append(mold.cast(payloads, self._now))
         places = range(self._place, self._place + len(payloads))
-        self.ends += [Ends((place,), is_list=False) for place in places]
+        self.ends += [Ends((place,)) for place in places]
         self._place = places.stop
 
     def add_node(self, node: Node) -> None:
         """Add the jobs of a graph, with what is to run when one of them completes or fails."""
         self.is_graph = True
         plan = Plan(self._place)
+        named: list[Connection] = []
         self.ends.append(plan.add(node))
         for place, step in enumerate(plan.steps, self._place):  # which grows meanwhile
             mold = self._mold(step.call)
             flow = mold.flow or NO_FLOW
-            for after, runs_on in ((flow.on_success, "success"), (flow.on_failure, "failure")):
+            for after, outcome in ((flow.on_success, "success"), (flow.on_failure, "failure")):
                 if after is not None:
-                    plan.add(self._prepared(after), Ends((place,), is_list=False), runs_on=runs_on)
-            self.molds.append(mold)
+                    plan.add(self._prepared(after), Ends((place,), outcome=outcome))
+            if mold.connection is not None:
+                named.append(mold.connection)
             self.jobs.append(self._cast(step, mold, flow))
+        self.connections += named or [None]  # a graph goes through the one that any of its calls names
         self._place += len(plan.steps)
 
     def _cast(self, step: Step, mold: Mold, flow: FlowMold) -> NewJobs:
         call = step.call
         call.task.check((None, *call.args) if step.takes else call.args, call.kwargs)
-        before = [edge._replace(runs_on="end") if flow.runs_on == "end" else edge for edge in step.parents]
+        before = step.parents
+        if flow.runs_on == "end" and not step.is_outcome:
+            before = tuple(edge._replace(runs_on="end") for edge in before)
         parents = (*before, *(Parent(id, runs_on=flow.runs_on) for id in flow.after))
-        wanted = keyed(call, flow)._replace(parents=parents, takes=step.takes)
+        wanted = keyed(call, flow, takes_result=step.takes is not None)._replace(
+            parents=parents, takes=step.takes
+        )
         batch = mold.cast((self._payload(call),), self._now)
         return batch if wanted == Flow() else batch._replace(flow=wanted)
 
 
-def keyed(call: Call[Any], flow: FlowMold) -> Flow:
+def keyed(call: Call[Any], flow: FlowMold, *, takes_result: bool = False) -> Flow:
     """The flow of a job with the keys that its arguments make."""
     task = call.task
-    about = (task.name, task.signature, task.types, call.args, call.kwargs)
-    limit_key = None if flow.key is None else key_of(flow.key, *about)
+
+    def key(option: KeyOption) -> str:
+        about = (task.name, task.signature, task.types, call.args, call.kwargs)
+        return key_of(option, *about, takes_result=takes_result)
+
+    limit_key = None if flow.key is None else key(flow.key)
     if limit_key is None and flow.rule != Rule():
         limit_key = task.name
     return Flow(
-        unique_key=None if flow.unique is None else f"{task.name} {key_of(flow.unique, *about)}",
+        unique_key=None if flow.unique is None else f"{task.name} {key(flow.unique)}",
         unique_for=flow.unique_for,
         on_duplicate=flow.on_duplicate,
         max_wait=flow.max_wait,

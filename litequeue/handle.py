@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from sqlite3 import Connection
 from typing import Any, Generic, TypeVar, overload
 
 from .clock import SECOND, Clock, duration, pause, to_datetime
 from .codec import Codec, plain, reader
-from .errors import EncodingError, InvalidOption, JobCancelled, JobFailed, shown
+from .errors import EncodingError, InvalidOption, JobCancelled, JobFailed, JobNotFound, NotAllowed, shown
 from .explain import explain
 from .job import FINAL, FailedAttempt, LogLine, Snapshot, State
+from .options import checked
 from .storage.database import Database
 from .storage.reports import Reports
 from .storage.schedules import Schedules
@@ -225,15 +227,22 @@ class Job(Generic[R]):
 
         limit = None if timeout is None else duration(timeout, "timeout") / SECOND
         nap = _SHORTEST_PAUSE
+        is_final = await self._is_final()  # looked at once, whatever the timeout
         try:
-            async with asyncio.timeout(limit):
-                while (await asyncio.to_thread(self.refresh)).state not in FINAL:
+            async with asyncio.timeout(None if is_final else limit):
+                while not is_final:
                     await pause(nap)
                     nap = min(2 * nap, _LONGEST_PAUSE)
+                    is_final = await self._is_final()
         except TimeoutError:
             why = await asyncio.to_thread(self.explain)
             raise TimeoutError(f"job {self.id} is still {self.state}; {why}") from None
         return await asyncio.to_thread(self._outcome)
+
+    async def _is_final(self) -> bool:
+        import asyncio
+
+        return (await asyncio.to_thread(self.refresh)).state in FINAL
 
     def __await__(self) -> Generator[Any, None, R]:
         return self.aresult().__await__()
@@ -258,10 +267,11 @@ class Job(Generic[R]):
         """Cancel it, or ask it to stop if it runs; with `tree` also every job below it.
 
         With a connection of yours to the same file this is a part of your transaction there. Raises
-        `NotAllowed` when it is final.
+        `NotAllowed` when it is final, and with `tree` when all below it is so too.
         """
         if reason is not None and not isinstance(reason, str):
             raise InvalidOption(f"reason is {shown(reason)}; give a text")
+        checked({} if connection is None else {"connection": connection})
         if tree:
             self._desk.store.cancel_tree(self.id, reason, connection=connection)
         else:
@@ -373,7 +383,7 @@ class JobGroup(Sequence[Job[R]]):
     def cancel(self, reason: str | None = None) -> None:
         """Cancel those that are not final."""
         for job in self._jobs:
-            if job.refresh().state not in FINAL:
+            with suppress(NotAllowed, JobNotFound):  # it has ended, or is gone
                 job.cancel(reason)
 
     def __repr__(self) -> str:

@@ -13,6 +13,7 @@ from .tags import Types
 KeyOption = bool | str | Sequence[str] | Callable[..., object]
 _LONGEST = 200
 _READABLE = 80
+_RESULT = object()  # stands where the result of a parent will be
 
 
 def checked_key(value: object, what: str) -> KeyOption:
@@ -35,12 +36,20 @@ def key_of(
     types: Types,
     args: Sequence[object],
     kwargs: Mapping[str, object],
+    *,
+    takes_result: bool = False,
 ) -> str:
     """The key of a call: the text given, or one made of the arguments that the option names.
 
+    With `takes_result` the first argument is missing: it is the result of a parent, and no part of a key.
     Raises `InvalidOption` when a function gives no text, `BadArguments` when an argument is not there.
     """
     if callable(option):
+        if takes_result:
+            raise InvalidOption(
+                f"the key of {task} is a function of its arguments, of which the first is the result of a "
+                "parent, and not known yet; give a text or a tuple of names"
+            )
         made = option(*args, **kwargs)
         if not isinstance(made, (str, int)) or isinstance(made, bool) or not _is_key(str(made)):
             raise InvalidOption(
@@ -49,11 +58,12 @@ def key_of(
         return str(made)
     if isinstance(option, str):
         return option
-    named = _named(signature, args, kwargs)
+    named = _named(signature, (_RESULT, *args) if takes_result else args, kwargs)
     if not isinstance(option, bool):
         missing = [name for name in option if name not in named]
         if missing:
-            raise BadArguments(f"{task} has no argument {missing[0]!r} to make a key of")
+            why = ", or it is the result of a parent, which is not known yet" if takes_result else ""
+            raise BadArguments(f"{task} has no argument {missing[0]!r} to make a key of{why}")
         named = {name: named[name] for name in option}
     return _digest(task, named, types)
 
@@ -63,10 +73,15 @@ def _named(
 ) -> dict[str, object]:
     """The arguments by name, with the defaults of those that were not given."""
     if signature is None:
-        return {**{str(place): value for place, value in enumerate(args)}, **kwargs}
-    bound = signature.bind(*args, **kwargs)
-    bound.apply_defaults()
-    return dict(bound.arguments)
+        named: dict[str, object] = {**{str(place): value for place, value in enumerate(args)}, **kwargs}
+    else:
+        bound = signature.bind(*args, **kwargs)
+        bound.apply_defaults()
+        named = dict(bound.arguments)
+    starred = {
+        name: value[1:] for name, value in named.items() if type(value) is tuple and _RESULT in value[:1]
+    }
+    return {name: value for name, value in {**named, **starred}.items() if value is not _RESULT}
 
 
 def _digest(task: str, named: Mapping[str, object], types: Types) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 from .job import NewJobs, Rule
 from .keys import KeyOption
-from .options import UNSET, Options
+from .options import UNSET, Options, require_partners
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +75,7 @@ def make_mold(
     options: Options, declared: Options, *, task: str, queue: str, codec: str, retention: int | None
 ) -> Mold:
     """The mold for these options; `declared` are those that a worker knows from the task itself."""
+    require_partners(options)
     return Mold(
         task=task,
         queue=_or(options.queue, queue),
@@ -101,7 +102,8 @@ _OF_FLOW = (
 
 
 def rule_of(options: Options) -> Rule:
-    """What the options about limits allow."""
+    """What the options about limits allow. Raises `InvalidOption` when one is given that needs another."""
+    require_partners(options)
     starts, period = _or(options.rate, (None, None))
     return Rule(_or(options.max_running, None), starts, period, _or(options.burst, None))
 

@@ -141,6 +141,12 @@ class Options:
 
 
 NO_OPTIONS = Options()
+_PARTNERS = (
+    ("burst", "rate"),
+    ("unique_for", "unique"),
+    ("on_duplicate", "unique"),
+    ("max_wait", "on_duplicate"),
+)
 
 
 def stored_options(text: str | None) -> Options:
@@ -169,16 +175,18 @@ def checked(given: Mapping[str, Any]) -> Options:
         values.update(check(value))
     if "delay" in values and "run_at" in values:
         raise InvalidOption("delay and run_at are both given; a job can wait for one of them")
-    _require_partners(values)
     return Options(**values) if values else NO_OPTIONS
 
 
-def _require_partners(values: Mapping[str, Any]) -> None:
+def require_partners(options: Options) -> None:
     """Raise `InvalidOption` when an option is given that means nothing without another."""
-    for name, partner in (("burst", "rate"), ("max_wait", "on_duplicate")):
-        if name in values and partner not in values:
+    for name, partner in _PARTNERS:
+        if getattr(options, name) is not UNSET and getattr(options, partner) is UNSET:
             raise InvalidOption(f"{name} is given without {partner}, which it belongs to")
-    if values.get("on_duplicate") == "replace" and "unique_for" in values:
+    is_replaced = options.on_duplicate == "replace"
+    if options.max_wait is not UNSET and not is_replaced:
+        raise InvalidOption("max_wait bounds how long a job is replaced; give on_duplicate='replace' with it")
+    if options.unique_for is not UNSET and is_replaced:
         raise InvalidOption(
             "on_duplicate='replace' changes a job that waits, so unique_for, which binds after its end, "
             "does not go with it"

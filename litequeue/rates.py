@@ -8,7 +8,7 @@ from typing import NamedTuple
 from .clock import SECOND
 from .errors import InvalidOption, shown
 
-_RATE = re.compile(r"(\d{1,9})\s*/\s*(\d{1,9})?\s*(s|m|h|d|sec|min|hour|day|second|minute)")
+_RATE = re.compile(r"(\d{1,9})\s*/\s*(\d{1,9})?\s*(s|m|h|d|sec|min|hour|day|second|minute)", re.ASCII)
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 

@@ -18,13 +18,18 @@ R_co = TypeVar("R_co", covariant=True)
 S = TypeVar("S")
 
 
+class Link(NamedTuple):
+    """One node of a chain, and whether it takes the result of the one before."""
+
+    node: Call[Any] | Group[Any]
+    takes: bool = True
+
+
 class Chain(Generic[R_co]):
     """Calls of which each runs when the one before has completed; enqueued, it is the job of the last."""
 
-    def __init__(self, first: Node, following: Node, *, pass_result: bool) -> None:
-        self.first = first
-        self.following = following
-        self.pass_result = pass_result
+    def __init__(self, links: Iterable[Link]) -> None:
+        self.links = tuple(links)
 
     def then(
         self, following: Call[S] | Task[..., S] | Chain[S] | Group[S], *, pass_result: bool = True
@@ -37,8 +42,7 @@ class Chain(Generic[R_co]):
 
     def using(self, **options: Unpack[CallOptions]) -> Chain[R_co]:
         """The same chain with other options for each of its calls."""
-        first, following = self.first.using(**options), self.following.using(**options)
-        return Chain(first, following, pass_result=self.pass_result)
+        return Chain(Link(link.node.using(**options), link.takes) for link in self.links)
 
     def enqueue(self) -> Job[R_co]:
         """Store it in one transaction; the job of its last call."""
@@ -90,7 +94,12 @@ def group(calls: Iterable[Call[R] | Chain[R]]) -> Group[R]:
 def chain(first: Node, following: object, *, pass_result: bool) -> Chain[Any]:
     """One node and the next; a bare task stands for its call with the result alone."""
     then = Call(following, (), {}) if isinstance(following, Task) else as_node(following)
-    return Chain(first, then, pass_result=pass_result)
+    next_link, *others = _links(then)
+    return Chain([*_links(first), Link(next_link.node, pass_result), *others])
+
+
+def _links(node: Node) -> tuple[Link, ...]:
+    return node.links if isinstance(node, Chain) else (Link(node),)
 
 
 def as_node(given: object) -> Node:
@@ -106,13 +115,23 @@ class Step(NamedTuple):
     call: Call[Any]
     parents: tuple[Parent, ...] = ()
     takes: str | None = None
+    is_outcome: bool = False  # it runs after that end of its parent, whatever it says itself
 
 
 class Ends(NamedTuple):
-    """Where in a plan the last calls of a node stand; `is_list` if what follows gets a list of results."""
+    """What a node waits for: where in the plan that stands, what it takes of it, and of which outcome.
+
+    `is_list`: it takes a list of results, which is empty if nothing `gives` one.
+    """
 
     places: tuple[int, ...]
-    is_list: bool
+    is_list: bool = False
+    takes: bool = False
+    gives: bool = True
+    outcome: str | None = None
+
+
+AT_ONCE = Ends(())
 
 
 class Plan:
@@ -122,30 +141,33 @@ class Plan:
         self._first = first
         self.steps: list[Step] = []
 
-    def add(
-        self, node: Node, before: Ends | None = None, *, passes: bool = False, runs_on: str = "success"
-    ) -> Ends:
+    def add(self, node: Node, before: Ends = AT_ONCE) -> Ends:
         """Append the calls of a node that waits for what ends before it; its own ends."""
         if isinstance(node, Chain):
-            ends = self.add(node.first, before, passes=passes, runs_on=runs_on)
-            return self.add(node.following, ends, passes=node.pass_result)
+            for number, link in enumerate(node.links):
+                before = self.add(link.node, before._replace(takes=link.takes) if number else before)
+            return before
         if isinstance(node, Group):
-            ends_of = [self.add(each, before, passes=passes, runs_on=runs_on) for each in node.members]
+            if not node.members:
+                return before._replace(is_list=True, gives=False)
+            ends_of = [self.add(each, before) for each in node.members]
             return Ends(tuple(place for ends in ends_of for place in ends.places), is_list=True)
-        places = before.places if before is not None else ()
-        parents = tuple(Parent(place=place, runs_on=runs_on, passes=passes) for place in places)
-        takes = None
-        if passes and before is not None:
-            takes = "all" if before.is_list else "one"
-        self.steps.append(Step(node, parents, takes))
-        return Ends((self._first + len(self.steps) - 1,), is_list=False)
+        passes = before.takes and before.gives
+        runs_on = before.outcome or "success"
+        parents = tuple(Parent(place=place, runs_on=runs_on, passes=passes) for place in before.places)
+        takes = ("all" if before.is_list else "one") if before.takes else None
+        self.steps.append(Step(node, parents, takes, is_outcome=before.outcome is not None))
+        return Ends((self._first + len(self.steps) - 1,))
 
 
 def mapped(node: Node, change: Callable[[Call[Any]], Call[Any]]) -> Node:
     """The same graph of other calls."""
     if isinstance(node, Chain):
-        first, following = mapped(node.first, change), mapped(node.following, change)
-        return Chain(first, following, pass_result=node.pass_result)
+        return Chain(Link(_mapped(link.node, change), link.takes) for link in node.links)
+    return _mapped(node, change)
+
+
+def _mapped(node: Call[Any] | Group[Any], change: Callable[[Call[Any]], Call[Any]]) -> Call[Any] | Group[Any]:
     if isinstance(node, Group):
         return Group([mapped(member, change) for member in node.members])
     return change(node)
@@ -153,14 +175,11 @@ def mapped(node: Node, change: Callable[[Call[Any]], Call[Any]]) -> Node:
 
 def calls_of(node: Node) -> Iterable[Call[Any]]:
     """The calls of a graph."""
-    if isinstance(node, Chain):
-        yield from calls_of(node.first)
-        yield from calls_of(node.following)
-    elif isinstance(node, Group):
-        for member in node.members:
-            yield from calls_of(member)
-    else:
+    if isinstance(node, Call):
         yield node
+        return
+    for part in [link.node for link in node.links] if isinstance(node, Chain) else node.members:
+        yield from calls_of(part)
 
 
 def _producer(node: Node) -> Any:

@@ -57,6 +57,7 @@ DOORS = {("queue", "worker")}
 # Rooms that may name `sqlite3.Connection`, and no more of sqlite3: a user hands them one or is handed one.
 NAME_CONNECTIONS = {
     "casting",
+    "graphs",
     "options",
     "mold",
     "context",

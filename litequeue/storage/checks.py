@@ -142,6 +142,64 @@ INVARIANTS = (
            WHERE NOT EXISTS (SELECT 1 FROM litequeue_job WHERE id = body.job)""",
     ),
     Invariant(
+        "edges",
+        "who waits for another is there",
+        """SELECT child || ' after ' || parent FROM litequeue_edge
+           WHERE NOT EXISTS (SELECT 1 FROM litequeue_job WHERE id = child)""",
+    ),
+    Invariant(
+        "linked",
+        "a job that others wait for knows it, or nobody would tell them of its end",
+        """SELECT id FROM litequeue_job
+           WHERE linked = 0 AND EXISTS (SELECT 1 FROM litequeue_edge WHERE parent = id)""",
+    ),
+    Invariant(
+        "pending",
+        "who waits for parents counts those that have not ended, each once",
+        """SELECT id FROM litequeue_job AS job WHERE state = 'blocked' AND pending <> 0 AND pending <>
+             (SELECT count(DISTINCT parent) FROM litequeue_edge
+                JOIN litequeue_job AS other ON other.id = parent
+              WHERE child = job.id AND other.finished_at IS NULL)""",
+    ),
+    Invariant(
+        "blocked",
+        "what is blocked waits for parents or for its limit, and nothing else waits for parents",
+        """SELECT id FROM litequeue_job
+           WHERE (state = 'blocked' AND pending = 0 AND limit_key IS NULL)
+              OR (state IN ('scheduled', 'ready', 'running') AND pending <> 0)""",
+    ),
+    Invariant(
+        "passed",
+        "nobody waits or runs without the result of a parent that is gone, unless it is doomed",
+        """SELECT id FROM litequeue_job AS job JOIN litequeue_edge ON child = id
+           WHERE finished_at IS NULL AND expires_at IS NOT 0 AND passes = 1 AND runs_on = 'success'
+             AND NOT EXISTS (SELECT 1 FROM litequeue_job AS other WHERE other.id = parent)""",
+    ),
+    Invariant(
+        "held",
+        "a job that its limit blocks will be looked at again",
+        """SELECT id FROM litequeue_job AS job
+           WHERE state = 'blocked' AND pending = 0 AND limit_key IS NOT NULL AND NOT EXISTS
+             (SELECT 1 FROM litequeue_hold AS hold
+              WHERE hold.limit_key = job.limit_key AND hold.queue = job.queue)""",
+    ),
+    Invariant(
+        "starts",
+        "starts are counted for limits with a rate",
+        """SELECT limit_key FROM litequeue_start
+           WHERE NOT EXISTS (SELECT 1 FROM litequeue_limit
+                             WHERE name = limit_key AND rate_count IS NOT NULL)
+             AND NOT EXISTS (SELECT 1 FROM litequeue_queue
+                             WHERE 'queue' || char(9) || name = limit_key AND rate_count IS NOT NULL)""",
+    ),
+    Invariant(
+        "unique",
+        "no two jobs that wait, or run and are not replaceable, have the same unique key",
+        """SELECT unique_key FROM litequeue_job
+           WHERE unique_key IS NOT NULL AND finished_at IS NULL AND NOT (state = 'running' AND replaceable)
+           GROUP BY unique_key HAVING count(*) > 1""",
+    ),
+    Invariant(
         "ids",
         "a worker's number is never given again",
         """SELECT id FROM litequeue_worker

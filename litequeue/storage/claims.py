@@ -13,21 +13,11 @@ from . import flow, limits
 from .rows import TEXT_OR_NONE, WHOLE, WHOLE_OR_NONE, Row, record, sound
 
 CHUNK = 1000
-CASCADE = 100
 
 PROMOTE = """
 UPDATE litequeue_job SET state = 'ready' WHERE id IN (
   SELECT id FROM litequeue_job WHERE state = 'scheduled' AND queue = ? AND run_at <= ?
   ORDER BY run_at LIMIT ?)
-"""
-EXPIRE = """
-UPDATE litequeue_job
-SET state = 'cancelled', reason = iif(expires_at = 0, 'parent', 'expired'), finished_at = :now, parked = 0
-WHERE id IN (
-  SELECT id FROM litequeue_job INDEXED BY litequeue_expiring
-  WHERE expires_at <= :now AND expires_at IS NOT NULL AND state IN ('scheduled', 'blocked', 'ready')
-  ORDER BY expires_at LIMIT :limit)
-RETURNING id
 """
 IS_SIGNED_ON = "SELECT 1 FROM litequeue_worker WHERE id = ?"
 # All that a claim wants to know of a queue before it writes, in one statement: each of them gives up the
@@ -87,14 +77,6 @@ WITH RECURSIVE met (name) AS (
 SELECT name FROM met WHERE name IS NOT NULL
 """
 PAYLOAD = "SELECT body FROM litequeue_blob WHERE job = ? AND kind = 'payload'"
-NEXT_DUE = """
-SELECT min(run_at), (SELECT min(open_at) FROM litequeue_hold WHERE queue = :queue AND open_at IS NOT NULL)
-FROM litequeue_job WHERE state = 'scheduled' AND queue = :queue
-"""
-NEXT_EXPIRY = """
-SELECT min(expires_at) FROM litequeue_job INDEXED BY litequeue_expiring
-WHERE expires_at IS NOT NULL AND state IN ('scheduled', 'blocked', 'ready')
-"""
 
 
 @dataclass(slots=True)
@@ -119,6 +101,11 @@ class _Look(NamedTuple):
     rate_period: int | None
     burst: int | None
 
+    @property
+    def rule(self) -> Rule:
+        """What the queue as a whole allows."""
+        return Rule(self.max_running, self.rate_count, self.rate_period, self.burst)
+
     def is_work(self, now: int) -> bool:
         """Whether a claim would find something to do."""
         if _is_past(self.expiry, now):
@@ -135,7 +122,7 @@ def claim(connection: Connection, worker: int, wants: Iterable[Want], now: int) 
     for want in wants:
         look = _look(connection, want.queue)
         if _is_past(look.expiry, now):
-            met.ended += expire(connection, now)
+            met.ended += flow.expire(connection, now)
             look = _look(connection, want.queue)
         is_ready = look.is_ready
         if _is_past(look.open_at, now):
@@ -144,23 +131,12 @@ def claim(connection: Connection, worker: int, wants: Iterable[Want], now: int) 
         if _is_past(look.due, now):
             is_ready = promote(connection, want.queue, now) > 0 or is_ready
         if not look.is_paused and (is_ready or want.revive):
-            jobs += _claim_within(connection, worker, _left(want, jobs), Rule(*look[5:]), now, met)
+            jobs += _claim_within(connection, worker, _left(want, jobs), look.rule, now, met)
     return Claim(tuple(jobs), frozenset(met.unknown), met.parked, tuple(met.ended))
 
 
 def _look(connection: Connection, queue: str) -> _Look:
     return record(_Look, connection.execute(LOOK, {"queue": queue}).fetchone(), "litequeue_job")
-
-
-def expire(connection: Connection, now: int) -> list[int]:
-    """Cancel what was not started in time, and what a parent's end leaves no use for, down to a bound."""
-    expired: list[int] = []
-    for _ in range(CASCADE):
-        rows = connection.execute(EXPIRE, {"now": now, "limit": CHUNK}).fetchall()
-        if not rows:
-            break
-        expired += [row[0] for row in rows]
-    return expired
 
 
 def is_signed_on(connection: Connection, worker: int) -> bool:
@@ -178,11 +154,18 @@ def is_work_waiting(connection: Connection, queues: Iterable[str], now: int) -> 
     return any(_look(connection, queue).is_work(now) for queue in queues)
 
 
-def next_due(connection: Connection, queues: Iterable[str]) -> int | None:
+def next_due(connection: Connection, queues: Iterable[str], now: int) -> int | None:
     """When the next scheduled job of these queues is due, a limit may open, or any job expires."""
-    rows = [connection.execute(NEXT_EXPIRY).fetchone()]
-    rows += [connection.execute(NEXT_DUE, {"queue": queue}).fetchone() for queue in queues]
-    found = [due for row in rows for due in sound(row, (WHOLE_OR_NONE,) * len(row), "litequeue_job")]
+    found: list[int | None] = []
+    for queue in queues:
+        look = _look(connection, queue)
+        found.append(look.expiry)
+        if look.is_paused:
+            continue
+        found += [look.due, look.open_at]
+        if look.is_ready and look.rate_count is not None:
+            room = limits.room_in_queue(connection, queue, look.rule, now)
+            found.append(room.open_at if room.free <= 0 else None)
     return min((due for due in found if due is not None), default=None)
 
 
@@ -223,7 +206,7 @@ def _claim_within(
         return []
     taken = _claim_from(connection, worker, want, now, met)
     for job in taken if rule.rate_count is not None else ():
-        limits.count_start_in_queue(connection, want.queue, rule, job.lease.job, now)
+        limits.count_start_in_queue(connection, want.queue, rule, job.lease, now)
     return taken
 
 
@@ -238,7 +221,7 @@ def _claim_from(connection: Connection, worker: int, want: Want, now: int, met: 
             connection.execute(CLAIM, (worker, started_at, json.dumps(ids)))
     for row, _ in rows:
         if row[14] is not None:
-            limits.count_start(connection, row[14], row[0], now)
+            limits.count_start(connection, row[14], Lease(row[0], row[12] + 1), now)
     return taken
 
 

@@ -8,13 +8,26 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from sqlite3 import Connection, IntegrityError
+from typing import NamedTuple
 
-from ..errors import DuplicateJob, JobNotFound
+from ..errors import DuplicateJob, InvalidTask, JobNotFound
 from ..job import Flow, NewJobs, Parent, Received, Stored
 from . import enqueuing, limits
 from .enqueuing import Payload
 from .settling import INLINE_LIMIT
 
+CHUNK = 1000
+CASCADE = 100
+
+EXPIRE = """
+UPDATE litequeue_job
+SET state = 'cancelled', reason = iif(expires_at = 0, 'parent', 'expired'), finished_at = :now, parked = 0
+WHERE id IN (
+  SELECT id FROM litequeue_job INDEXED BY litequeue_expiring
+  WHERE expires_at <= :now AND expires_at IS NOT NULL AND state IN ('scheduled', 'blocked', 'ready')
+  ORDER BY expires_at LIMIT :limit)
+RETURNING id
+"""
 HOLDER = """
 SELECT id, state, created_at FROM litequeue_job INDEXED BY litequeue_unique WHERE unique_key = ?
   AND (state IN ('scheduled', 'blocked', 'ready') OR (state = 'running' AND replaceable = 0))
@@ -25,17 +38,27 @@ WHERE unique_key = ? AND unique_for IS NOT NULL AND state = 'completed' ORDER BY
 """
 REPLACE = """
 UPDATE litequeue_job
-SET payload = :payload, codec = :codec, run_at = :due, expires_at = :expires_at, parked = 0,
-    state = CASE WHEN state = 'blocked' THEN 'blocked' WHEN :due > :now THEN 'scheduled' ELSE 'ready' END
+SET payload = :payload, codec = :codec, run_at = :due, expires_at = :expires_at, parked = 0, pending = 0,
+    takes = NULL, state = CASE WHEN :due > :now THEN 'scheduled'
+                               WHEN state = 'blocked' AND pending = 0 THEN 'blocked' ELSE 'ready' END
 WHERE id = :id AND state IN ('scheduled', 'blocked', 'ready')
 """
+FORGET_PARENTS = "DELETE FROM litequeue_edge WHERE child = ?"
 FORGET_PAYLOAD = "DELETE FROM litequeue_blob WHERE job = ? AND kind = 'payload'"
 STATES = "SELECT id, state FROM litequeue_job WHERE id IN (SELECT value FROM json_each(?))"
+# It is kept for as long as its key binds.
 DECIDE = """
 UPDATE litequeue_job
-SET unique_key = ?, unique_for = ?, replaceable = ?, limit_key = ?, pending = ?, takes = ?, schedule = ?,
-    scheduled_for = ?, state = iif(?, 'blocked', state), expires_at = iif(?, 0, expires_at)
-WHERE id = ?
+SET unique_key = :unique_key, unique_for = :unique_for, replaceable = :replaceable, limit_key = :limit_key,
+    schedule = :schedule, scheduled_for = :scheduled_for,
+    retention = max(retention, coalesce(:unique_for, retention))
+WHERE id = :id
+"""
+WAIT = """
+UPDATE litequeue_job
+SET pending = :pending, takes = :takes, state = iif(:pending > 0, 'blocked', state),
+    expires_at = iif(:doom IS NULL, expires_at, 0), message = coalesce(:doom, message)
+WHERE id = :id
 """
 ADD_EDGE = "INSERT INTO litequeue_edge (child, number, parent, runs_on, passes) VALUES (?, ?, ?, ?, ?)"
 LINK = "UPDATE litequeue_job SET linked = 1 WHERE id = ? AND linked = 0"
@@ -45,8 +68,11 @@ FROM litequeue_edge LEFT JOIN litequeue_job ON id = parent
   LEFT JOIN litequeue_blob ON job = parent AND kind = 'result'
 WHERE child = ? AND passes = 1 ORDER BY number
 """
-PARENTS = "SELECT DISTINCT parent FROM litequeue_edge WHERE child = ? ORDER BY parent"
+PARENTS = """
+SELECT DISTINCT id FROM litequeue_edge JOIN litequeue_job ON id = parent WHERE child = ? ORDER BY id
+"""
 CHILDREN = "SELECT DISTINCT child FROM litequeue_edge WHERE parent = ? ORDER BY child"
+_DECIDED = ("unique_key", "unique_for", "limit_key", "schedule", "scheduled_for")
 # What becomes of a child now that this parent is final: the states that `runs_on` names.
 _SATISFIED = {"completed": ("success", "end"), "failed": ("failure", "end"), "cancelled": ("end",)}
 _BELOW = """
@@ -54,25 +80,56 @@ WITH RECURSIVE below (id) AS (
   SELECT child FROM litequeue_edge WHERE parent = :id
   UNION SELECT child FROM below JOIN litequeue_edge ON parent = below.id)
 """
-DESCENDANTS = f"{_BELOW} SELECT id FROM below"
-REVIVABLE = f"""{_BELOW}
-SELECT below.id FROM below JOIN litequeue_job AS job ON job.id = below.id
-WHERE job.state = 'cancelled' AND job.reason = 'parent'
+IS_ABOVE = """
+WITH RECURSIVE above (id) AS (
+  SELECT value FROM json_each(:parents)
+  UNION SELECT parent FROM above JOIN litequeue_edge ON child = above.id)
+SELECT 1 FROM above WHERE id = :id LIMIT 1
 """
-REVIVE = """
+DESCENDANTS = f"{_BELOW} SELECT id FROM below"
+# What waits for this job, however deep, and was cancelled because of it, or is about to be.
+_IS_DOOMED = "(reason = 'parent' OR (expires_at = 0 AND state IN ('scheduled', 'blocked', 'ready')))"
+REVIVABLE = f"""{_BELOW}
+SELECT below.id FROM below JOIN litequeue_job AS job ON job.id = below.id WHERE {_IS_DOOMED}
+"""
+REVIVE = f"""
 UPDATE litequeue_job
 SET state = 'blocked', reason = NULL, message = NULL, finished_at = NULL, expires_at = NULL, pending = 1
-WHERE id = ? AND state = 'cancelled' AND reason = 'parent'
+WHERE id = ? AND {_IS_DOOMED}
 """
+# `is_doomed`: a parent ended, or is gone, in a way that the child did not want.
 OUTLOOK = """
 SELECT count(DISTINCT iif(parent.finished_at IS NULL, parent.id, NULL)),
-       max(parent.finished_at IS NOT NULL AND runs_on <> 'end' AND runs_on <>
-           CASE parent.state WHEN 'completed' THEN 'success' WHEN 'failed' THEN 'failure' ELSE '' END)
-FROM litequeue_edge JOIN litequeue_job AS parent ON parent.id = litequeue_edge.parent WHERE child = ?
+       max(runs_on <> 'end' AND (parent.id IS NULL OR (parent.finished_at IS NOT NULL AND runs_on <>
+           CASE parent.state WHEN 'completed' THEN 'success' WHEN 'failed' THEN 'failure' ELSE '' END)))
+FROM litequeue_edge LEFT JOIN litequeue_job AS parent ON parent.id = litequeue_edge.parent WHERE child = ?
 """
-EXPECT = (
-    "UPDATE litequeue_job SET pending = ?, expires_at = iif(?, 0, NULL) WHERE id = ? AND state = 'blocked'"
-)
+EXPECT = """
+UPDATE litequeue_job
+SET pending = :pending, expires_at = iif(:is_doomed, 0, NULL),
+    message = iif(:is_doomed, 'another job that it waits for has ended', NULL),
+    state = CASE WHEN :pending > 0 THEN 'blocked' WHEN state = 'blocked' THEN 'scheduled' ELSE state END
+WHERE id = :id AND state IN ('blocked', 'ready')
+"""
+# Who waits for this job, and waited on for others when it had ended, waits for it again.
+RECOUNT = """
+UPDATE litequeue_job SET pending =
+  (SELECT count(DISTINCT parent) FROM litequeue_edge JOIN litequeue_job AS other ON other.id = parent
+   WHERE child = litequeue_job.id AND other.finished_at IS NULL)
+WHERE state = 'blocked' AND pending > 0 AND id IN (SELECT child FROM litequeue_edge WHERE parent = ?)
+"""
+LACKS_A_RESULT = """
+SELECT 1 FROM litequeue_edge LEFT JOIN litequeue_job AS parent ON parent.id = litequeue_edge.parent
+WHERE child = ? AND passes = 1 AND runs_on = 'success'
+  AND (parent.id IS NULL OR parent.state IN ('failed', 'cancelled')) LIMIT 1
+"""
+
+
+class _Outlook(NamedTuple):
+    """How many parents have yet to end, and which has ended in a way that the child did not want."""
+
+    pending: int = 0
+    doom: str | None = None
 
 
 def insert(connection: Connection, batches: Sequence[NewJobs], now: int) -> list[Stored]:
@@ -89,55 +146,75 @@ def insert(connection: Connection, batches: Sequence[NewJobs], now: int) -> list
 def _insert_one(
     connection: Connection, batch: NewJobs, flow: Flow, before: Sequence[Stored], now: int
 ) -> Stored:
-    held = None if flow.unique_key is None else _on_duplicate(connection, batch, flow, now)
-    if held is not None:
-        return Stored(held, created=False)
+    holder = None if flow.unique_key is None else _holder(connection, flow.unique_key, now)
+    if holder is not None and flow.on_duplicate == "raise":
+        raise DuplicateJob(holder.id, flow.unique_key or "")
     parents = [_parent_id(parent, before) for parent in flow.parents]
-    pending, is_doomed = _outlook(connection, flow.parents, parents)
+    outlook = _outlook(connection, flow.parents, parents)
+    if holder is None:
+        id = _add(connection, batch, flow, now)
+    elif flow.on_duplicate == "replace" and holder.state not in ("running", "completed"):
+        id = _replace(connection, holder, parents, batch, flow, now)
+    else:
+        return Stored(holder.id, created=False)
+    if parents or flow.takes is not None:
+        _await(connection, id, flow, parents, outlook)
+    return Stored(id, created=holder is None)
+
+
+def _add(connection: Connection, batch: NewJobs, flow: Flow, now: int) -> int:
     (id,) = enqueuing.insert(connection, [batch._replace(flow=None)], now)
-    keys = (flow.unique_key, flow.unique_for, flow.on_duplicate == "replace", flow.limit_key)
-    rest = (pending, flow.takes, flow.schedule, flow.scheduled_for, pending > 0 or is_doomed, is_doomed)
-    connection.execute(DECIDE, (*keys, *rest, id))
-    edges = zip(parents, flow.parents, strict=True)
-    rows = [(id, number, parent, edge.runs_on, edge.passes) for number, (parent, edge) in enumerate(edges)]
-    connection.executemany(ADD_EDGE, rows)
-    connection.executemany(LINK, [(parent,) for parent in parents])
+    values = {name: getattr(flow, name) for name in _DECIDED}
+    connection.execute(DECIDE, {**values, "replaceable": flow.on_duplicate == "replace", "id": id})
     if flow.limit_key is not None:
         limits.define(connection, flow.limit_key, flow.rule)
-    return Stored(id)
+    return id
 
 
 # --- a key that is a job's alone -------------------------------------------------------------------
 
 
-def _on_duplicate(connection: Connection, batch: NewJobs, flow: Flow, now: int) -> int | None:
-    """The job that has the key, dealt with as the flow says; None when the key is free."""
-    holder = connection.execute(HOLDER, (flow.unique_key,)).fetchone()
-    if holder is None:
-        last = connection.execute(LAST_HOLDER, (flow.unique_key,)).fetchone()
-        if last is None or last[1] <= now:
-            return None
-        holder = (last[0], "completed", now)
-    id, state, created_at = holder
-    if flow.on_duplicate == "raise":
-        raise DuplicateJob(id, flow.unique_key or "")
-    if flow.on_duplicate == "replace" and state not in ("running", "completed"):
-        _replace(connection, id, created_at, batch, flow, now)
-    return int(id)
+class _Holder(NamedTuple):
+    """The job that has a key."""
+
+    id: int
+    state: str
+    created_at: int = 0
 
 
-def _replace(connection: Connection, id: int, created_at: int, batch: NewJobs, flow: Flow, now: int) -> None:
-    """Let a job that waits take the arguments and the time of a newer one."""
+def _holder(connection: Connection, key: str, now: int) -> _Holder | None:
+    """The job that has the key, or had it and keeps it for a time; None when the key is free."""
+    row = connection.execute(HOLDER, (key,)).fetchone()
+    if row is not None:
+        expire(connection, now)  # it might be over, and only waits for a claim to write that down
+        row = connection.execute(HOLDER, (key,)).fetchone()
+    if row is not None:
+        return _Holder(*row)
+    last = connection.execute(LAST_HOLDER, (key,)).fetchone()
+    return None if last is None or last[1] <= now else _Holder(last[0], "completed")
+
+
+def _replace(
+    connection: Connection, holder: _Holder, parents: Sequence[int], batch: NewJobs, flow: Flow, now: int
+) -> int:
+    """Let a job that waits take the arguments, the time and the parents of a newer one."""
+    if connection.execute(IS_ABOVE, {"id": holder.id, "parents": json.dumps(parents)}).fetchone():
+        raise InvalidTask(
+            f"job {holder.id} has the unique key {flow.unique_key!r}, and with the parents of this call it "
+            "would wait for itself; give the call another key, or leave out on_duplicate='replace'"
+        )
     due = now if batch.run_at is None else batch.run_at
     if flow.max_wait is not None:
-        due = min(due, created_at + flow.max_wait)
+        due = min(due, holder.created_at + flow.max_wait)
     body: Payload = batch.payloads[0]
     is_large = len(body) > INLINE_LIMIT
-    values = {"id": id, "codec": batch.codec, "due": due, "expires_at": batch.expires_at, "now": now}
+    values = {"id": holder.id, "codec": batch.codec, "due": due, "expires_at": batch.expires_at, "now": now}
     connection.execute(REPLACE, {**values, "payload": None if is_large else body})
-    connection.execute(FORGET_PAYLOAD, (id,))
+    connection.execute(FORGET_PARENTS, (holder.id,))
+    connection.execute(FORGET_PAYLOAD, (holder.id,))
     if is_large:
-        connection.execute(enqueuing.ADD_PAYLOAD, (id, body))
+        connection.execute(enqueuing.ADD_PAYLOAD, (holder.id, body))
+    return holder.id
 
 
 # --- parents and children --------------------------------------------------------------------------
@@ -147,17 +224,41 @@ def _parent_id(parent: Parent, before: Sequence[Stored]) -> int:
     return parent.id if parent.place is None else before[parent.place].id  # type: ignore[return-value]
 
 
-def _outlook(connection: Connection, edges: Sequence[Parent], parents: Sequence[int]) -> tuple[int, bool]:
-    """How many parents have yet to end, and whether one has ended in a way that the child did not want."""
+def _outlook(connection: Connection, edges: Sequence[Parent], parents: Sequence[int]) -> _Outlook:
+    """What a new child has to expect of its parents. Raises `JobNotFound` for one that is not there."""
     if not parents:
-        return 0, False
+        return _Outlook()
     states = dict(connection.execute(STATES, (json.dumps(parents),)).fetchall())
     unknown = sorted(set(parents) - set(states))
     if unknown:
         raise JobNotFound(f"there is no job {unknown[0]} to wait for")
     pending = sum(state not in _SATISFIED for state in states.values())
-    ended = [(edge, states[parent]) for edge, parent in zip(edges, parents, strict=True)]
-    return pending, any(edge.runs_on not in _SATISFIED.get(state, (edge.runs_on,)) for edge, state in ended)
+    ended = [(parent, states[parent], edge.runs_on) for edge, parent in zip(edges, parents, strict=True)]
+    dooms = [
+        f"job {parent} {'was ' if state == 'cancelled' else ''}{state}"
+        for parent, state, runs_on in ended
+        if runs_on not in _SATISFIED.get(state, (runs_on,))
+    ]
+    return _Outlook(pending, dooms[0] if dooms else None)
+
+
+def _await(connection: Connection, id: int, flow: Flow, parents: Sequence[int], outlook: _Outlook) -> None:
+    connection.execute(WAIT, {**outlook._asdict(), "takes": flow.takes, "id": id})
+    edges = zip(parents, flow.parents, strict=True)
+    rows = [(id, number, parent, edge.runs_on, edge.passes) for number, (parent, edge) in enumerate(edges)]
+    connection.executemany(ADD_EDGE, rows)
+    connection.executemany(LINK, [(parent,) for parent in parents])
+
+
+def expire(connection: Connection, now: int) -> list[int]:
+    """Cancel what was not started in time, and what a parent's end leaves no use for, down to a bound."""
+    expired: list[int] = []
+    for _ in range(CASCADE):
+        rows = connection.execute(EXPIRE, {"now": now, "limit": CHUNK}).fetchall()
+        if not rows:
+            break
+        expired += [row[0] for row in rows]
+    return expired
 
 
 def received(connection: Connection, child: int, takes: str) -> Received:
@@ -181,13 +282,26 @@ def descendants(connection: Connection, id: int) -> list[int]:
     return [row[0] for row in connection.execute(DESCENDANTS, {"id": id}).fetchall()]
 
 
+def lacks_a_result(connection: Connection, id: int) -> bool:
+    """Whether a job takes the result of a parent that ended, or is gone, without one."""
+    return connection.execute(LACKS_A_RESULT, (id,)).fetchone() is not None
+
+
+def await_parents(connection: Connection, id: int) -> None:
+    """Let a job that is tried again wait for its parents that have yet to end; how others ended is past."""
+    pending, is_doomed = connection.execute(OUTLOOK, (id,)).fetchone()
+    if is_doomed is not None:  # it has parents
+        connection.execute(EXPECT, {"id": id, "pending": pending, "is_doomed": False})
+
+
 def revive_children(connection: Connection, id: int) -> None:
     """A job that is tried again takes those along that were cancelled because of it."""
-    rows = connection.execute(REVIVABLE, {"id": id}).fetchall()
+    rows = sorted(connection.execute(REVIVABLE, {"id": id}).fetchall())  # of two with one key, the older
     revived = [row[0] for row in rows if _revive(connection, row[0])]
     for child in revived:  # only now, for they are each other's parents
         pending, is_doomed = connection.execute(OUTLOOK, (child,)).fetchone()
-        connection.execute(EXPECT, (pending, bool(is_doomed), child))
+        connection.execute(EXPECT, {"id": child, "pending": pending, "is_doomed": is_doomed})
+    connection.executemany(RECOUNT, [(parent,) for parent in (id, *revived)])
 
 
 def _revive(connection: Connection, id: int) -> bool:

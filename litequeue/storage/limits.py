@@ -6,14 +6,13 @@ room are blocked until there may be some: when one of theirs ends, or when the t
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping
 from sqlite3 import Connection
 from typing import NamedTuple
 
 from ..clock import LONGEST, SECOND
 from ..errors import QueueFull
-from ..job import NewJobs, Rule
+from ..job import Lease, Rule
 
 MANY = 1 << 30
 CHUNK = 1000
@@ -33,17 +32,14 @@ SELECT (SELECT count(*) FROM (SELECT 1 {_JOBS} state = 'ready' AND parked = 0 LI
 """
 
 
-def require_room(connection: Connection, batches: Sequence[NewJobs], bound: int) -> None:
-    """Raise `QueueFull` when more jobs than `bound` would wait in a queue."""
-    coming: Counter[str] = Counter()
-    for batch in batches:
-        coming[batch.queue] += len(batch.payloads)
-    for queue, more in coming.items():
-        waiting = connection.execute(WAITING, {"queue": queue, "bound": bound}).fetchone()[0]
-        if waiting + more > bound:
+def require_room(connection: Connection, came: Mapping[str, int], bound: int) -> None:
+    """Raise `QueueFull` when more jobs than `bound` wait in a queue, now that so many came to it."""
+    for queue, more in came.items():
+        waiting = connection.execute(WAITING, {"queue": queue, "bound": bound + more}).fetchone()[0]
+        if more and waiting > bound:
             raise QueueFull(
-                f"the queue {queue!r} holds {waiting:,} waiting jobs of at most {bound:,}, so {more:,} more "
-                "do not fit; try again when workers have caught up"
+                f"the queue {queue!r} holds {waiting - more:,} waiting jobs of at most {bound:,}, so "
+                f"{more:,} more do not fit; try again when workers have caught up"
             )
 
 
@@ -70,10 +66,11 @@ RUNNING_IN_QUEUE = """
 SELECT count(*) FROM (
   SELECT 1 FROM litequeue_job WHERE state = 'running' AND worker > 0 AND queue = ? LIMIT ?)
 """
-STARTS = "SELECT count(*) FROM litequeue_start WHERE limit_key = ? AND at > ? AND at <= ?"
+STARTS = "SELECT count(*), min(at) FROM litequeue_start WHERE limit_key = ? AND at > ? AND at <= ?"
 NTH_START = "SELECT at FROM litequeue_start WHERE limit_key = ? AND at <= ? ORDER BY at DESC LIMIT 1 OFFSET ?"
-ADD_START = "INSERT OR IGNORE INTO litequeue_start (limit_key, at, job) VALUES (?, ?, ?)"
+ADD_START = "INSERT INTO litequeue_start (limit_key, at, job, attempt) VALUES (?, ?, ?, ?)"
 FORGET_STARTS = "DELETE FROM litequeue_start WHERE limit_key = ? AND at <= ?"
+FORGET_ALL_STARTS = "DELETE FROM litequeue_start WHERE limit_key = ?"
 BLOCK = "UPDATE litequeue_job SET state = 'blocked' WHERE id = ? AND state = 'ready'"
 HOLD = """
 INSERT INTO litequeue_hold (limit_key, queue, open_at) VALUES (?, ?, ?)
@@ -108,11 +105,18 @@ def define(connection: Connection, key: str, rule: Rule) -> None:
     """Set what the limit of this key allows, if that is new, and look again at the jobs that it blocks."""
     if rule != Rule() and connection.execute(DEFINE, (key, *rule)).rowcount:
         connection.execute(OPEN, (key,))
+        _forget_uncounted(connection, key, rule)
 
 
 def define_queue(connection: Connection, queue: str, rule: Rule) -> None:
     """Set what a queue as a whole allows."""
     connection.execute(DEFINE_QUEUE, (queue, *rule))
+    _forget_uncounted(connection, starts_of(queue), rule)
+
+
+def _forget_uncounted(connection: Connection, key: str, rule: Rule) -> None:
+    if rule.rate_count is None:
+        connection.execute(FORGET_ALL_STARTS, (key,))
 
 
 def room(connection: Connection, key: str, now: int) -> Room:
@@ -127,19 +131,23 @@ def room_in_queue(connection: Connection, queue: str, rule: Rule, now: int) -> R
 
 
 def starts_of(queue: str) -> str:
-    """The key under which the starts of a limited queue are counted."""
-    return f"queue:{queue}"
+    """The key under which the starts of a limited queue are counted; with a tab, which no other key has."""
+    return f"queue\t{queue}"
 
 
 def _room(connection: Connection, running: str, name: str, key: str, rule: Rule, now: int) -> Room:
-    free, open_at = MANY, None
+    free = MANY
     if rule.max_running is not None:
         free = rule.max_running - connection.execute(running, (name, rule.max_running)).fetchone()[0]
-    is_full = free <= 0
-    for most, period in _windows(rule):
-        in_time = _room_in_time(connection, key, most, period, now)
-        free, open_at = min(free, in_time.free), max(open_at or 0, in_time.open_at or 0)
-    return Room(free, None if is_full else open_at)
+    if free <= 0:
+        return Room(free)
+    rooms = [_room_in_time(connection, key, most, period, now) for most, period in _windows(rule)]
+    full = [each for each in rooms if each.free <= 0]
+    if full:
+        return Room(0, max(each.open_at or 0 for each in full))
+    return Room(
+        min([free, *(each.free for each in rooms)]), min((each.open_at or 0 for each in rooms), default=None)
+    )
 
 
 def _windows(rule: Rule) -> list[tuple[int, int]]:
@@ -150,14 +158,15 @@ def _windows(rule: Rule) -> list[tuple[int, int]]:
         return []  # nobody but a hand in the file has written it
     windows = [(rule.rate_count, rule.rate_period + SLACK)]
     if rule.burst is not None and 0 < rule.burst < rule.rate_count:
-        windows.append((rule.burst, rule.rate_period * rule.burst // rule.rate_count + SLACK))
+        windows.append((rule.burst, rule.rate_period * rule.burst // rule.rate_count))
     return windows
 
 
 def _room_in_time(connection: Connection, key: str, most: int, period: int, now: int) -> Room:
-    free = most - connection.execute(STARTS, (key, now - period, now)).fetchone()[0]
-    if free > 0:
-        return Room(free, now + max(period // most, SHORTEST_WAIT))
+    """Room as of now, and when there is more: a start leaves the window a period after it was made."""
+    started, first = connection.execute(STARTS, (key, now - period, now)).fetchone()
+    if started < most:
+        return Room(most - started, max((now if first is None else first) + period, now + SHORTEST_WAIT))
     return Room(0, connection.execute(NTH_START, (key, now, most - 1)).fetchone()[0] + period)
 
 
@@ -184,22 +193,22 @@ class Admission:
         return False
 
 
-def count_start(connection: Connection, key: str, job: int, now: int) -> None:
+def count_start(connection: Connection, key: str, lease: Lease, now: int) -> None:
     """Count a start against the rate of this key, if it has one."""
     row = connection.execute(RULE, (key,)).fetchone()
     if row is not None and row[1] is not None:
-        _count(connection, key, job, row[2] + SLACK, now)
+        _count(connection, key, lease, row[2] + SLACK, now)
 
 
-def count_start_in_queue(connection: Connection, queue: str, rule: Rule, job: int, now: int) -> None:
+def count_start_in_queue(connection: Connection, queue: str, rule: Rule, lease: Lease, now: int) -> None:
     """Count a start against the rate of a limited queue, if it has one."""
     if rule.rate_period is not None:
-        _count(connection, starts_of(queue), job, rule.rate_period + SLACK, now)
+        _count(connection, starts_of(queue), lease, rule.rate_period + SLACK, now)
 
 
-def _count(connection: Connection, key: str, job: int, period: int, now: int) -> None:
+def _count(connection: Connection, key: str, lease: Lease, period: int, now: int) -> None:
     connection.execute(FORGET_STARTS, (key, now - period))
-    connection.execute(ADD_START, (key, now, job))
+    connection.execute(ADD_START, (key, now, *lease))
 
 
 def reopen(connection: Connection, queue: str, now: int) -> None:

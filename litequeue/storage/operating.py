@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlite3 import Connection, IntegrityError
 
-from . import claims, flow, settling
+from . import flow, settling
 
 CANCEL_WAITING = """
 UPDATE litequeue_job
@@ -16,7 +16,7 @@ RETRY = """
 UPDATE litequeue_job
 SET state = 'ready', reason = NULL, message = NULL, failures = 0, crashes = 0, run_at = :now,
     started_at = NULL, finished_at = NULL, expires_at = NULL, result = NULL, result_codec = NULL,
-    progress = NULL, progress_text = NULL
+    progress = NULL, progress_text = NULL, pending = 0
 WHERE id = :id AND state IN ('failed', 'cancelled')
 """
 FORGET_STEPS = "DELETE FROM litequeue_step WHERE job = :id"
@@ -61,24 +61,38 @@ _FINAL = ("completed", "failed", "cancelled")
 
 def cancel(connection: Connection, id: int, now: int, message: str | None) -> bool:
     """Cancel a job that waits, with those that wait for it, or ask a running one to stop."""
-    values = {"id": id, "now": now, "message": message and settling.storable(message)}
-    if connection.execute(CANCEL_WAITING, values).rowcount:
-        claims.expire(connection, now)
+    if _cancel_waiting(connection, id, now, message):
+        flow.expire(connection, now)
         return True
-    return connection.execute(CANCEL_RUNNING, values).rowcount == 1
+    return _ask_to_stop(connection, id)
 
 
 def cancel_tree(connection: Connection, id: int, now: int, message: str | None) -> int:
     """Cancel a job and all below it, whatever ends they wait for; how many."""
-    below = flow.descendants(connection, id)  # before they are cancelled: no edge is lost by that
-    return sum(cancel(connection, each, now, message) for each in [*reversed(below), id])
+    done = 0
+    for each in [id, *flow.descendants(connection, id)]:
+        done += _cancel_waiting(connection, each, now, message) or _ask_to_stop(connection, each)
+    if done:
+        flow.expire(connection, now)  # not before: none of them ends because of another
+    return done
+
+
+def _cancel_waiting(connection: Connection, id: int, now: int, message: str | None) -> bool:
+    values = {"id": id, "now": now, "message": message and settling.storable(message)}
+    return connection.execute(CANCEL_WAITING, values).rowcount == 1
+
+
+def _ask_to_stop(connection: Connection, id: int) -> bool:
+    return connection.execute(CANCEL_RUNNING, {"id": id}).rowcount == 1
 
 
 def retry(connection: Connection, id: int, now: int, *, fresh: bool) -> bool:
-    """Make a final job ready again, with those that were cancelled because of it.
+    """Let a final job run again, once its parents have ended, and those that were cancelled because of it.
 
     `fresh` forgets the steps that it has finished.
     """
+    if flow.lacks_a_result(connection, id):
+        return False
     try:
         if not connection.execute(RETRY, {"id": id, "now": now}).rowcount:
             return False
@@ -87,6 +101,7 @@ def retry(connection: Connection, id: int, now: int, *, fresh: bool) -> bool:
     connection.execute(FORGET_RESULT, {"id": id})
     if fresh:
         connection.execute(FORGET_STEPS, {"id": id})
+    flow.await_parents(connection, id)
     flow.revive_children(connection, id)
     return True
 
@@ -100,7 +115,7 @@ def delete(connection: Connection, id: int, now: int) -> bool:
     """Remove a job that neither runs nor keeps a result that others wait for."""
     if connection.execute(DELETE, {"id": id}).rowcount != 1:
         return False
-    claims.expire(connection, now)
+    flow.expire(connection, now)
     return True
 
 

@@ -203,6 +203,11 @@ class Reports:
         """What the limit of this key has room for now."""
         return self.database.read(lambda c: limits.room(c, key, now))
 
+    def room_in_queue(self, queue: str, now: int) -> limits.Room:
+        """What a queue as a whole has room for now."""
+        rule = self.queue_rule(queue)
+        return self.database.read(lambda c: limits.room_in_queue(c, queue, rule, now))
+
     def log(self, id: int) -> list[LogLine]:
         """What the job's attempts logged, oldest first."""
 

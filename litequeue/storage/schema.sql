@@ -159,7 +159,8 @@ CREATE TABLE litequeue_start (
   limit_key TEXT NOT NULL,
   at        INTEGER NOT NULL,
   job       INTEGER NOT NULL,
-  PRIMARY KEY (limit_key, at, job)
+  attempt   INTEGER NOT NULL,
+  PRIMARY KEY (limit_key, at, job, attempt)
 ) STRICT, WITHOUT ROWID;
 
 -- A queue in which jobs are blocked by a limit, and when to look whether it has room; NULL: when one ends.
@@ -199,7 +200,7 @@ CREATE INDEX litequeue_next_firing ON litequeue_schedule (next_at)
 -- failure may pass along any number of jobs, which a trigger that fires itself could not.
 CREATE TRIGGER litequeue_job_ended AFTER UPDATE OF state ON litequeue_job
 WHEN old.linked = 1 AND old.finished_at IS NULL AND new.finished_at IS NOT NULL BEGIN
-  UPDATE litequeue_job SET retention = 0 WHERE new.state = 'completed' AND state = 'blocked'
+  UPDATE litequeue_job SET retention = 0 WHERE new.state = 'completed' AND state = 'blocked' AND pending > 0
     AND id IN (SELECT child FROM litequeue_edge WHERE parent = new.id AND runs_on = 'failure');
   UPDATE litequeue_job
   SET expires_at = 0, message = 'job ' || new.id || ' ' || iif(new.state = 'cancelled', 'was ', '') || new.state
@@ -215,7 +216,7 @@ END;
 -- A job that had room under a limit gave it up: those that wait for it are looked at again.
 CREATE TRIGGER litequeue_limit_freed AFTER UPDATE OF state ON litequeue_job
 WHEN old.limit_key IS NOT NULL AND new.state <> 'running'
-  AND (old.state = 'running' OR (old.state = 'ready' AND new.state <> 'blocked')) BEGIN
+  AND (old.state = 'running' OR (old.state = 'ready' AND (new.state <> 'blocked' OR new.pending > 0))) BEGIN
   UPDATE litequeue_hold SET open_at = 0 WHERE limit_key = old.limit_key;
 END;
 
@@ -231,16 +232,19 @@ CREATE TRIGGER litequeue_job_deleted AFTER DELETE ON litequeue_job BEGIN
     ON CONFLICT (key) DO UPDATE SET value = max(CAST(value AS INTEGER), CAST(excluded.value AS INTEGER));
 END;
 
--- A parent is gone: what it did not do it will never do, and a result that was to be passed can not be.
+-- A parent is gone: what it did not do it will never do, and a result that was to be passed can not be. An edge
+-- that it left behind says so to a child that is tried again.
 CREATE TRIGGER litequeue_parent_deleted AFTER DELETE ON litequeue_job WHEN old.linked = 1 BEGIN
   UPDATE litequeue_job SET expires_at = 0, message = 'job ' || old.id || ' was deleted'
   WHERE finished_at IS NULL AND state <> 'running' AND id IN
     (SELECT child FROM litequeue_edge
-     WHERE parent = old.id AND runs_on <> 'end' AND (passes = 1 OR old.finished_at IS NULL));
+     WHERE parent = old.id AND runs_on <> 'end'
+       AND (old.finished_at IS NULL OR (passes = 1 AND runs_on = 'success')));
   UPDATE litequeue_job SET pending = pending - 1, state = iif(pending > 1, 'blocked', 'scheduled')
   WHERE old.finished_at IS NULL AND state = 'blocked' AND pending > 0
     AND id IN (SELECT child FROM litequeue_edge WHERE parent = old.id);
-  DELETE FROM litequeue_edge WHERE parent = old.id;
+  DELETE FROM litequeue_edge WHERE parent = old.id AND passes = 0 AND (runs_on = 'end' OR runs_on =
+    CASE old.state WHEN 'completed' THEN 'success' WHEN 'failed' THEN 'failure' ELSE '' END);
 END;
 
 CREATE TRIGGER litequeue_limited_deleted AFTER DELETE ON litequeue_job WHEN old.limit_key IS NOT NULL BEGIN

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import compress
 from sqlite3 import Connection
@@ -34,6 +35,12 @@ from .translate import translated
 
 QUEUE_OF = "SELECT queue FROM litequeue_job WHERE id = ?"
 STATE_OF = "SELECT state FROM litequeue_job WHERE id = ?"
+_TAKEN = (
+    "but another job has its unique key by now, or the result of a parent that it takes is not there; wait "
+    "for that job, or try the parent again"
+)
+_NO_RETRY = {State.FAILED: _TAKEN, State.CANCELLED: _TAKEN}
+_NO_OTHER_RETRY = "only failed and cancelled jobs can be tried again"
 T = TypeVar("T")
 Told = Callable[[int], None]
 
@@ -61,9 +68,10 @@ class Store:
         """
 
         def operation(connection: Connection) -> list[int]:
+            ids = enqueuing.insert(connection, jobs, self.clock.now())
             if bound:
-                limits.require_room(connection, jobs, bound)
-            return enqueuing.insert(connection, jobs, self.clock.now())
+                limits.require_room(connection, _came(jobs, map(Stored, ids)), bound)
+            return ids
 
         is_single = not bound and enqueuing.takes_one_statement(jobs)
         return self._add(jobs, operation, connection, is_single=is_single)
@@ -77,9 +85,10 @@ class Store:
         """
 
         def operation(connection: Connection) -> list[Stored]:
+            stored = flow.insert(connection, jobs, self.clock.now())
             if bound:
-                limits.require_room(connection, jobs, bound)
-            return flow.insert(connection, jobs, self.clock.now())
+                limits.require_room(connection, _came(jobs, stored), bound)
+            return stored
 
         return self._add(jobs, operation, connection, is_single=False)
 
@@ -188,8 +197,9 @@ class Store:
         return self.database.read(lambda c: claims.is_work_waiting(c, queues, now))
 
     def next_due(self, queues: Sequence[str]) -> int | None:
-        """When the next scheduled job of these queues is due."""
-        return self.database.read(lambda c: claims.next_due(c, queues))
+        """When the next scheduled job of these queues is due, a limit may open, or any job expires."""
+        now = self.clock.now()
+        return self.database.read(lambda c: claims.next_due(c, queues, now))
 
     def parked_tasks(self, queues: Sequence[str]) -> frozenset[str]:
         """The tasks, among ready jobs, that some worker could not resolve."""
@@ -216,11 +226,19 @@ class Store:
     def cancel_tree(
         self, job: int, message: str | None = None, *, connection: Connection | None = None
     ) -> int:
-        """Cancel a job and everything below it; how many were not final. Raises `JobNotFound` for none."""
+        """Cancel a job and everything below it; how many were not final.
+
+        Raises `NotAllowed` when all of them were, `JobNotFound` when there is no such job.
+        """
         now = self.clock.now()
-        return self._change_one(
+        state, changed = self._change_one(
             job, lambda c: operating.cancel_tree(c, job, now, message), connection=connection
-        )[1]
+        )
+        if not changed:
+            raise NotAllowed(
+                f"job {job} is {state}, and neither it nor a job below it can be cancelled any more"
+            )
+        return changed
 
     def retry(self, job: int, *, fresh: bool = False) -> None:
         """Make a failed or cancelled job ready again, failures back to 0; with its cancelled children.
@@ -230,10 +248,7 @@ class Store:
         now = self.clock.now()
         state, changed = self._change_one(job, lambda c: operating.retry(c, job, now, fresh=fresh))
         if not changed:
-            raise NotAllowed(
-                f"job {job} is {state}; only failed and cancelled jobs can be tried again, and only while no "
-                "other job has the same unique key"
-            )
+            raise NotAllowed(f"job {job} is {state}; {_NO_RETRY.get(state, _NO_OTHER_RETRY)}")
         self.hint(self._queues_of([job]))
 
     def delete(self, job: int) -> None:
@@ -324,6 +339,15 @@ class Store:
     def _queues_of(self, jobs: Sequence[int]) -> list[str]:
         found = [self.database.read(lambda c, id=id: c.execute(QUEUE_OF, (id,)).fetchone()) for id in jobs]  # type: ignore[misc]
         return [row[0] for row in found if row]
+
+
+def _came(jobs: Sequence[NewJobs], stored: Iterable[Stored]) -> Counter[str]:
+    """How many new jobs came to each queue."""
+    rest = iter(stored)
+    came: Counter[str] = Counter()
+    for batch in jobs:
+        came[batch.queue] += sum(next(rest).created for _ in batch.payloads)
+    return came
 
 
 def _lost(lease: Lease) -> str:

@@ -81,7 +81,7 @@ class _Drain:
             want = self._knowledge.want(self._queue.name, 1, 1, 0)
             # Here a coroutine takes its turn like any other task.
             claim = self._take_turn(Turn(wants=(replace(want, coroutines=frozenset()),))).claim
-            if claim.jobs or not claim.unknown:
+            if claim.jobs or not (claim.unknown or claim.parked):
                 return claim.jobs[0] if claim.jobs else None
             self._knowledge.learn(claim.unknown)
 

@@ -18,6 +18,7 @@ PARTS: tuple[str, ...] = (
     "checkpoint",
     "crash_points",
     "cron",
+    "flow",
     "hostile",
     "kills",
     "long_run",

@@ -11,6 +11,7 @@ from tests.storage.engines import ContractCase
 from tests.storage.test_plans import memory
 
 JOB = "INSERT INTO litequeue_job (id, task, state, reason, attempt, worker, started_at, finished_at)"
+EDGE = "INSERT INTO litequeue_edge VALUES (1, 0, 2, 'success', 1);"
 HARM = {
     "version": "UPDATE litequeue_meta SET value = '77' WHERE key = 'version'",
     "state": f"{JOB} VALUES (1, 't', 'odd', NULL, 0, NULL, NULL, NULL)",
@@ -30,6 +31,15 @@ HARM = {
     "log": "INSERT INTO litequeue_log VALUES (1, 1, 1, 0, '')",
     "steps": "INSERT INTO litequeue_step VALUES (1, 'a', 1, 1, 0, NULL, NULL)",
     "blobs": "INSERT INTO litequeue_blob VALUES (1, 'result', 'x')",
+    "edges": "INSERT INTO litequeue_edge VALUES (1, 0, 2, 'success', 0)",
+    "linked": f"{EDGE} INSERT INTO litequeue_job (id, task) VALUES (2, 't')",
+    "pending": f"{EDGE} INSERT INTO litequeue_job (id, task, state, pending) VALUES (1, 't', 'blocked', 1)",
+    "blocked": "INSERT INTO litequeue_job (id, task, state) VALUES (1, 't', 'blocked')",
+    "passed": f"{EDGE} INSERT INTO litequeue_job (id, task) VALUES (1, 't')",
+    "held": "INSERT INTO litequeue_job (id, task, state, limit_key) VALUES (1, 't', 'blocked', 'l')",
+    "starts": "INSERT INTO litequeue_start VALUES ('l', 0, 1, 1)",
+    "unique": """DROP INDEX litequeue_unique;
+                 INSERT INTO litequeue_job (task, unique_key) VALUES ('t', 'k'), ('t', 'k')""",
     "ids": "UPDATE sqlite_sequence SET seq = 0 WHERE name = 'litequeue_worker'",
 }
 
@@ -43,7 +53,7 @@ class TestChecks(ContractCase):
                 connection.execute(
                     "INSERT INTO litequeue_worker VALUES (3, 'w', 1, '[]', 1, 0, 0, '', 0, 0, 0)"
                 )
-                connection.execute(harm)
+                connection.executescript(harm)
                 self.assertIn(name, [each.name for each in broken(connection) if each.name != "sound"])
 
     def test_damage_that_sqlite_finds_is_told(self) -> None:

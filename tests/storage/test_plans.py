@@ -16,7 +16,7 @@ from typing import Any
 
 from litequeue import storage
 from litequeue.job import Want
-from litequeue.storage import claims, opening, operating, reports
+from litequeue.storage import claims, flow, opening, operating, reports
 from litequeue.testing import HandClock
 from tests.repository import PACKAGE
 from tests.source import Module
@@ -38,8 +38,10 @@ ALLOWED = {
     "claims.LOOK": "goes through the one row that holds the queue's name",
     "flow.OUTLOOK": "sorts the parents of one job",
     "flow.PARENTS": "likewise",
+    "flow.RECOUNT": "likewise",
     "flow.DESCENDANTS": "goes through what it found so far",
     "flow.REVIVABLE": "likewise",
+    "flow.IS_ABOVE": "likewise",
     "limits.RUNNING": "counts what its search found, no further than the limit",
     "limits.RUNNING_IN_QUEUE": "goes through the running jobs of one queue, no further than the limit",
     "schedules.ALL": "a row per schedule",
@@ -186,7 +188,7 @@ class TestPlans(unittest.TestCase):
         for statement, index in (
             (claims.CANDIDATES, "litequeue_ready"),
             (claims.PROMOTE, "litequeue_scheduled"),
-            (claims.EXPIRE, "litequeue_expiring"),
+            (flow.EXPIRE, "litequeue_expiring"),
             (claims.REVIVE, "litequeue_parked"),
             (operating.PRUNE, "litequeue_final"),
             (reports.MATCHING[reports.ENDED], "litequeue_retriable"),
@@ -238,4 +240,4 @@ class TestFlatness(unittest.TestCase):
         self.assert_flat(lambda connection: claims.is_work_waiting(connection, queues, NOW))
 
     def test_the_next_due_time(self) -> None:
-        self.assert_flat(lambda connection: claims.next_due(connection, ["queue1", "queue2"]))
+        self.assert_flat(lambda connection: claims.next_due(connection, ["queue1", "queue2"], NOW))
