@@ -273,8 +273,8 @@ FAULTS = (
     Fault(
         "a prefetched job is blamed for the death of its worker",
         "storage/workers.py",
-        "        if started_at is None:\n            settling.settle",
-        "        if started_at == -1:\n            settling.settle",
+        "Release(Lease(id, attempt)) if started_at is None else Crash(",
+        "Release(Lease(id, attempt)) if started_at == -1 else Crash(",
         (CONTRACT, "tests.storage.test_machine"),
     ),
 )

@@ -7,7 +7,19 @@ from dataclasses import replace
 from itertools import product
 
 from litequeue.errors import JobNotFound, NotAllowed
-from litequeue.job import Cancelled, Complete, Fail, Filter, Lease, NewJobs, Parent, Release, Rule, State
+from litequeue.job import (
+    Cancelled,
+    Complete,
+    Fail,
+    Filter,
+    Lease,
+    NewJobs,
+    Parent,
+    Release,
+    Rule,
+    Start,
+    State,
+)
 from tests.storage.engines import ERROR
 from tests.storage.flows import FlowCase, after, behind, new
 
@@ -62,7 +74,9 @@ def crashes_too_often(case: FlowCase) -> Iterator[int]:
 def is_lost(case: FlowCase) -> Iterator[int]:
     id = case.enqueue(ack="early")
     yield id
-    case.crash(id)
+    case.store.start(Start(_lease(case, id), "early"))
+    case.die()
+    case.workers.reap()
 
 
 def cancels_itself(case: FlowCase) -> Iterator[int]:
