@@ -14,8 +14,8 @@ from tests.crashes.disk import Event, read_record
 from tests.crashes.images import PowerCuts
 from tests.crashes.scenes import FAILING, PLAYS, Play
 
-EVERY = 7
-EVERY_WHERE_SYNCS_FAIL = 17
+EVERY = 11
+EVERY_WHERE_SYNCS_FAIL = 23
 
 
 class TestPower(ShimCase):
