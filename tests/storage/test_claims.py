@@ -5,7 +5,7 @@ from __future__ import annotations
 from unittest import mock
 
 from litequeue.job import State
-from litequeue.storage import claims
+from litequeue.storage import claims, flow
 from tests.storage.engines import ContractCase
 
 
@@ -14,7 +14,7 @@ class TestBounds(ContractCase):
         ids = [self.enqueue(expires_at=self.in_seconds(1)) for _ in range(4)]
         good = self.enqueue()
         self.clock.advance(2)
-        with mock.patch.object(claims, "CHUNK", 1), mock.patch.object(claims, "CASCADE", 1):
+        with mock.patch.object(flow, "CHUNK", 1), mock.patch.object(flow, "CASCADE", 1):
             self.assertEqual(self.claimed_ids(3), [good])
         self.assertEqual({self.job(id).state for id in ids}, {State.CANCELLED})
 
