@@ -17,6 +17,7 @@ from .checkpoint import LOG_LIMIT, carries_reset_fault
 from .gate import Durability
 from .rows import TEXT_OR_NONE, readable, sound
 from .surroundings import refuse_planted
+from .translate import translated
 
 SCHEMA_VERSION = 2
 FROZEN = "ro&immutable=1"  # the mode of a file that is read without locks
@@ -68,8 +69,9 @@ def find_or_make(path: str, *, read_only: bool = False) -> str:
     refuse_network(real)
     if os.path.isdir(real):
         raise errors.NotADatabase(f"{path}: this is a folder; give the path of a file")
-    refuse_planted(path, real)
-    refuse_orphaned_log(real)
+    with translated(path):  # a look at a folder may fail, too
+        refuse_planted(path, real)
+        refuse_orphaned_log(real)
     if os.path.exists(path):
         return real
     if os.path.islink(path):
