@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 
 from tests.repository import ROOT
 
@@ -27,11 +27,6 @@ WAITING = {
 JUMP = "JUMP_BACKWARD"
 _TESTS = f"{ROOT / 'tests'}/"
 Strike = Callable[[str], object]
-
-
-def interrupt(place: str) -> None:
-    """Strike as Ctrl-C does, and say where that was."""
-    raise KeyboardInterrupt(place)
 
 
 class _Counter:
@@ -95,15 +90,19 @@ def each_interrupt(
 
     Before that `meanwhile` is done. Every run of the work is inside `around()`, which is not struck.
     """
+    places: list[str] = []
+
+    def interrupt(place: str) -> NoReturn:
+        places.append(place)
+        raise KeyboardInterrupt
+
     number = 1
     while True:
-        place = "swallowed by Python"
         with around():
             try:
                 if not strike_at(number, work, interrupt):
                     return
-            except KeyboardInterrupt as error:
-                place = str(error)
+            except KeyboardInterrupt:
                 meanwhile()
-        yield f"moment {number}: {place}"
+        yield f"moment {number}: {places[-1]}"
         number += step

@@ -242,8 +242,8 @@ class Database:
             )
         if self._gate.is_inside(threading.get_ident()):
             raise errors.DatabaseError(
-                f"{self.path}: this thread is in the middle of a write, which a signal's handler or a "
-                "__del__ has interrupted; leave what that wants to write to another thread"
+                f"{self.path}: this thread is in the middle of a write, or another that the end of the "
+                "interpreter has stopped; leave what a signal's handler or a __del__ wants to a thread"
             )
 
     def _open_side_file(self) -> None:
@@ -298,9 +298,9 @@ class Database:
     def _let_go(self) -> None:
         self._readers.close()
         kept = self._keeper.release() if self._keeper is not None else []
-        for connection in [*self._writers.values(), *kept]:
+        writers, self._writers = self._writers, {}  # first, or a signal might leave closed ones there
+        for connection in [*writers.values(), *kept]:
             connection.close()
-        self._writers = {}
         self.files.forget_log()
 
     def _connect(self, durability: Durability | None = None) -> Connection:
@@ -364,18 +364,16 @@ class Database:
 
     def before_fork(self) -> None:
         """Close every connection; a transaction of this thread, or a very long one, makes it impossible."""
-        ticket = Ticket()
         if self.in_memory or self._closed or self._gate.is_inside(threading.get_ident()):
             return
-        if not self._gate.enter(ticket, _LONGEST_WAIT_TO_FORK):
-            self._gate.leave(ticket)
-            return
-        self._fork = ticket
-        self._let_go()
-        self._readers.freeze()
+        self._fork = Ticket()
+        if self._gate.enter(self._fork, _LONGEST_WAIT_TO_FORK):
+            self._let_go()
+            self._readers.freeze()
+            self._fork.settled = True  # nothing is open that a child must not have
 
     def after_fork(self) -> None:
-        """In the parent: go on, with new connections."""
+        """In the parent: go on, with new connections; it may be called again."""
         if self._fork is not None:
             self._readers.thaw()
             self._gate.leave(self._fork)
@@ -383,7 +381,8 @@ class Database:
 
     def start_afresh(self) -> None:
         """In a forked child: start afresh, and never free a connection that was inherited after all."""
-        self._spoilt = self._spoilt or (self._fork is None and not self.in_memory and not self._closed)
+        is_clean = self._fork is not None and self._fork.settled
+        self._spoilt = self._spoilt or not (is_clean or self.in_memory or self._closed)
         lent = [] if self._lent is None else [transactions.forsake(self._lent)]
         kept = self._keeper.release() if self._keeper is not None else []
         for connection in [*self._readers.connections, *self._writers.values(), *lent, *kept]:

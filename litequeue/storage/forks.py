@@ -22,7 +22,7 @@ class Forkable(Protocol):
         """Let go of all that must not be inherited."""
 
     def after_fork(self) -> None:
-        """Called in the parent; goes on."""
+        """Called in the parent, perhaps twice; goes on."""
 
     def start_afresh(self) -> None:
         """Called in the child; starts afresh."""
@@ -46,6 +46,8 @@ def _watched() -> weakref.WeakSet[Forkable]:
     watched: weakref.WeakSet[Forkable] = weakref.WeakSet()
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(before=_before, after_in_parent=_in_parent, after_in_child=_in_child)
+        # Again: a signal that came while the process forked strikes the first, and Python only tells of it.
+        os.register_at_fork(after_in_parent=_in_parent)
     return watched
 
 

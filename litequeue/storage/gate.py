@@ -10,6 +10,7 @@ kept on the ticket or in one variable, and `leave`, which gives it all back, may
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -61,8 +62,11 @@ class Gate:
         self._inside: set[int] = set()
 
     def is_inside(self, thread: int) -> bool:
-        """Whether this thread is on its way through the gate, so that it would wait for itself."""
-        return thread in self._inside
+        """Whether this thread is on its way through the gate, so that it would wait for itself.
+
+        Or for another that never comes: the end of the interpreter freezes threads where they are.
+        """
+        return thread in self._inside or (bool(self._inside) and sys.is_finalizing())
 
     def pass_through(self, ticket: Ticket) -> Any:
         """Run the ticket's operation, alone or in a group; returns its result or raises its error."""

@@ -11,6 +11,7 @@ import errno
 import hashlib
 import os
 import stat
+import sys
 import threading
 from collections.abc import Iterable
 
@@ -45,7 +46,7 @@ class Hints:
 
     def send(self, queues: Iterable[str]) -> None:
         """Wake one idle worker of each queue, if there is one."""
-        if self._database is None:
+        if self._database is None or sys.is_finalizing():  # a thread may be frozen with the mutex in hand
             return
         for queue in queues:
             if self._silent_until.get(queue, 0) <= self._clock.monotonic():
@@ -70,8 +71,9 @@ class Hints:
 
     def close(self) -> None:
         """Close the pipes that were opened."""
-        with self._mutex:
-            self.drop()
+        if not sys.is_finalizing():  # as above
+            with self._mutex:
+                self.drop()
 
     def drop(self) -> None:
         """As `close`, in a forked child, where a thread that is gone may hold the mutex."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from sqlite3 import Connection
 from typing import TypeVar
@@ -46,24 +46,28 @@ class Readers:
 
     def close(self) -> None:
         """Close all of them, each when it is not in use; a later read gets a new one."""
-        self.freeze()
-        self.thaw()
+        with self._mutex:
+            self._close_all()
 
     def freeze(self) -> None:
         """As `close`; until `thaw` no read gets a new one."""
         self._mutex.acquire()
-        for reader in self._readers:
-            reader.close()
-        self._readers = []
+        self._close_all()
 
     def thaw(self) -> None:
-        """Let reads go on."""
-        self._mutex.release()
+        """Let reads go on; it may be called again."""
+        with suppress(RuntimeError):  # they do
+            self._mutex.release()
 
     @property
     def connections(self) -> list[Connection]:
         """Those that are open."""
         return [reader.connection for reader in self._readers]
+
+    def _close_all(self) -> None:
+        for reader in self._readers:
+            reader.close()
+        self._readers = []
 
     def _add(self) -> _Reader:
         with self._mutex:  # while a process forks, nobody may be making a connection

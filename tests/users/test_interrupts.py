@@ -8,6 +8,7 @@ import os
 import sqlite3
 import sys
 import threading
+import unittest
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
@@ -22,6 +23,7 @@ from litequeue.storage import sidefile
 from litequeue.storage.checks import broken
 from litequeue.tasks import Task
 from tests.moments import each_interrupt, each_moment
+from tests.repository import PACKAGE
 from tests.support import PATIENCE_SECONDS, together
 from tests.users.case import QueueCase
 from tests.users.things import echo
@@ -255,6 +257,33 @@ class Interrupted(InterruptCase):
         queues[-1].close()  # the one that was not interrupted any more
         # An os.open may be struck before anybody has what it gave.
         self.assertLessEqual(descriptors(), before + 3)
+
+    @unittest.skipUnless(hasattr(os, "fork"), "there is no fork here")
+    def test_a_fork(self) -> None:
+        """Python tells of what strikes its hooks around a fork, and goes on."""
+        me = os.getpid()
+
+        def fork() -> None:
+            child = 0
+            try:
+                child = os.fork()
+            finally:
+                if os.getpid() != me:
+                    os._exit(0)
+            os.waitpid(child, 0)
+
+        def strike(place: str) -> None:
+            if f"{PACKAGE}/" in place:  # the logging module's own hook would leave its lock shut
+                struck.append(place)
+                raise KeyboardInterrupt
+
+        struck: list[str] = []
+        gc.collect()  # every file that is still open here has its part in a fork
+        for moment in each_moment(fork, strike):
+            with self.subTest(moment):
+                self.require_free()
+                self.assertEqual(self.queue.counts()[State.RUNNING], 0)
+        self.assertGreater(len(struck), 10)
 
     def test_closing(self) -> None:
         @contextmanager
