@@ -51,6 +51,9 @@ class JsonCodec:
         self._types = named_types(told)
         self._parts = _prepared(_ENCODER)
 
+    def __reduce__(self) -> tuple[type[JsonCodec], tuple[list[type]]]:
+        return type(self), (list(self._types.values()),)
+
     def knowing(self, *types: type) -> JsonCodec:
         """A codec that also writes and reads these enums and dataclasses.
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from sqlite3 import Connection
-from typing import Any, Generic, TypeVar, overload
+from typing import Any, Generic, NoReturn, TypeVar, overload
 
 from .clock import SECOND, Clock, duration, pause, to_datetime
 from .codec import Codec, plain, reader
@@ -297,6 +297,12 @@ class Job(Generic[R]):
 
     def __repr__(self) -> str:
         return f"<Job {self.id}>" if self._snapshot is None else f"<Job {self.id} {self.task} {self.state}>"
+
+    def __reduce__(self) -> NoReturn:
+        raise InvalidOption(
+            f"{self!r} is a handle on a file that this process has open; "
+            "send its id to another process, and ask queue.job(id) there"
+        )
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Job) and other._identity == self._identity

@@ -72,6 +72,7 @@ class Queue(Declarations):
         clock: Clock | None = None,
         max_payload: int = PAYLOAD_LIMIT,
     ) -> None:
+        self._given = (durability, lease, retention, maxsize, codec, clock, max_payload)
         if durability not in ("full", "normal"):
             raise InvalidOption(f"durability is {shown(durability)}; give 'full' or 'normal'")
         given = path_text(path)
@@ -327,6 +328,11 @@ class Queue(Declarations):
     def __repr__(self) -> str:
         return f"<Queue {self.name!r} in {self.path}>"
 
+    def __reduce__(self) -> tuple[Callable[..., Queue], tuple[object, ...]]:
+        if self.path == MEMORY:
+            raise InvalidOption("a queue in memory can not be sent to another process; give it a file")
+        return _opened_anew, (self.path, self.name, *self._given)
+
     @property
     def desk(self) -> Desk:
         """The opened file, seen through its rooms; opens it on first use."""
@@ -342,3 +348,19 @@ class Queue(Declarations):
     def _types_of(self, task: str) -> Types:
         known = self.declared.get(task) or self._plain.get(task)
         return NO_TYPES if known is None else known.types
+
+
+def _opened_anew(path: str, name: str, *given: Any) -> Queue:
+    """A queue that was sent to this process; its tasks are where their module declares them."""
+    durability, lease, retention, maxsize, codec, clock, max_payload = given
+    return Queue(
+        path,
+        name,
+        durability=durability,
+        lease=lease,
+        retention=retention,
+        maxsize=maxsize,
+        codec=codec,
+        clock=clock,
+        max_payload=max_payload,
+    )

@@ -185,6 +185,9 @@ class Task(Generic[P, R]):
         """Whether it is an `async def`, which runs on the worker's event loop."""
         return inspect.iscoroutinefunction(self.function)
 
+    def __reduce__(self) -> str:
+        return self.function.__qualname__  # found by its name, as functions are; one made by `using` is not
+
     def __repr__(self) -> str:
         return f"<Task {self.name}>"
 
