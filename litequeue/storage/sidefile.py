@@ -71,7 +71,8 @@ class SideFile:
     def release(self, worker: int) -> None:
         """Give the sign of life back."""
         self._own.discard(worker)
-        self._set(fcntl.F_UNLCK, _FIRST_WORKER + worker, fcntl.F_OFD_SETLK)
+        if self._descriptor >= 0:  # else the lock went with it
+            self._set(fcntl.F_UNLCK, _FIRST_WORKER + worker, fcntl.F_OFD_SETLK)
 
     def is_held(self, worker: int) -> bool:
         """Whether anybody holds the sign of life of this worker."""

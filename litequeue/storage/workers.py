@@ -114,6 +114,11 @@ class Workers:
             self.database.side.release(worker)
         self._return(ended, told)
 
+    def vanish(self, worker: int) -> None:
+        """Leave as one that was killed: its lock is free, and who reaps it charges what ran a crash."""
+        if self.database.side is not None:
+            self.database.side.release(worker)
+
     def reap(self, told: Told = nobody) -> int:
         """Return the jobs of dead workers to their queues, and strike the dead off; how many jobs."""
         workers = Reports(self.database).workers()

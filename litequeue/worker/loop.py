@@ -74,6 +74,7 @@ class Loop:
         # The write lock is taken from tasks that outlast a stop: the loop itself may be waiting for it.
         self._stops = Stops(desk.clock, options.grace, self._bell.ring, self._hands.abort_transactions)
         self._fault: DatabaseError | None = None
+        self._has_died = False
         self.worker = 0
         self.settled = 0
         self.recycle = False
@@ -97,6 +98,9 @@ class Loop:
             while not self._step():
                 pass
             self._wind_down()
+        except Exception:
+            self._has_died = True  # a task that eats all memory must bear the blame, or it goes on for ever
+            raise
         finally:
             self._stops.end()
             self._hands.abort_transactions()  # or nobody below could write
@@ -375,7 +379,9 @@ class Loop:
     def _close(self) -> None:
         left = self._hands.close()
         try:
-            if self._fault is None:
+            if self._has_died:
+                self._desk.workers.vanish(self.worker)
+            elif self._fault is None:
                 self._desk.workers.sign_off(self.worker, self._teller.tell_ended)
         finally:
             self._bell.close()

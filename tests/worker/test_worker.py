@@ -13,6 +13,7 @@ from unittest import mock
 from litequeue import State, current_job
 from litequeue.errors import DiskFull, FileReplaced, QueueClosed, WorkerError
 from litequeue.worker.limits import Limits
+from litequeue.worker.loop import Loop
 from tests.support import PATIENCE_SECONDS, Program
 from tests.worker.case import CrewCase, FileCase, until, wait_for
 
@@ -115,6 +116,23 @@ class InTheBackground(FileCase):
             with self.assertRaises(DiskFull):
                 worker.join(PATIENCE_SECONDS)
         self.assertIn("no room", "".join(logs.output))
+
+    def test_one_that_ends_by_an_error_nobody_foresaw_leaves_its_jobs_as_if_it_had_been_killed(self) -> None:
+        """Out of memory, say. To give back what ran at no cost would let a task do it again for ever."""
+        began, go_on = self.events(2)
+
+        def work() -> None:
+            began.set()
+            go_on.wait()
+
+        job = self.enqueue(work)
+        worker = self.queue.worker().start()
+        wait_for(began)
+        with mock.patch.object(Loop, "_cycle", side_effect=MemoryError), self.assertRaises(MemoryError):
+            worker.join(PATIENCE_SECONDS)
+        with self.queue.worker(queues=["nobody's"]):
+            until(lambda: job.refresh().state is State.READY, "the reaping")
+        self.assertEqual(job.snapshot.crashes, 1)
 
     def test_too_many_stuck_threads_end_it_with_an_error(self) -> None:
         go_on = self.events(1)[0]
