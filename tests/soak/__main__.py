@@ -22,6 +22,7 @@ PARTS: tuple[str, ...] = (
     "hostile",
     "kills",
     "long_run",
+    "misdeeds",
     "mutants",
     "power",
     "real_power",

@@ -215,6 +215,14 @@ def close_every_descriptor() -> None:
     os.closerange(0, 4096)
 
 
+@queue.task
+def eat_all_memory() -> NoReturn:
+    """Only where the kernel grants little; it is not in the table."""
+    eaten: list[bytes] = []
+    while True:
+        eaten.append(b"x" * 1_000_000)
+
+
 # --- it does not end -------------------------------------------------------------------------------------
 
 
