@@ -296,12 +296,12 @@ class Database:
                 self._lent = None
 
     def _let_go(self) -> None:
+        self.files.forget_log()
         self._readers.close()
         kept = self._keeper.release() if self._keeper is not None else []
         writers, self._writers = self._writers, {}  # first, or a signal might leave closed ones there
         for connection in [*writers.values(), *kept]:
             connection.close()
-        self.files.forget_log()
 
     def _connect(self, durability: Durability | None = None) -> Connection:
         self._require_open()

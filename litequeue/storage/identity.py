@@ -42,7 +42,7 @@ class Files:
             self.identity = identity_of(self._path)
 
     def forget_log(self) -> None:
-        """No connection is left; with the last one anywhere SQLite removes the log and its index."""
+        """Called before connections are closed: with the last one SQLite removes the log and its index."""
         self._log = {}
 
     def confirm(self) -> None:
@@ -62,8 +62,10 @@ class Files:
     def require(self) -> None:
         """Raise `FileReplaced` when one of them is not there any more, or is another."""
         self._require_database()
-        for path, identity in list(self._log.items()):
-            require(path, identity)
+        known = self._log
+        for path, identity in known.items():
+            if not _is_still(path, identity) and self._log is known:  # else another thread lets go of it
+                raise _replaced(path)
 
     def _require_database(self) -> None:
         if self._path is not None:
@@ -72,12 +74,19 @@ class Files:
 
 def require(path: str, identity: Identity) -> None:
     """Raise `FileReplaced` when the path does not name the file of this identity, as far as can be seen."""
+    if not _is_still(path, identity):
+        raise _replaced(path)
+
+
+def _is_still(path: str, identity: Identity) -> bool:
     try:
-        found = identity_of(path)
+        return identity_of(path) == identity != _NOBODY
     except OSError as error:
         raise errors.DatabaseError(f"{path}: the file can not be looked at: {error.strerror}") from error
-    if found != identity or found == _NOBODY:
-        raise errors.FileReplaced(
-            f"{path}: the file was removed or replaced while it was open; what is written now would be lost. "
-            "Close this queue and open it again"
-        )
+
+
+def _replaced(path: str) -> errors.FileReplaced:
+    return errors.FileReplaced(
+        f"{path}: the file was removed or replaced while it was open; what is written now would be lost. "
+        "Close this queue and open it again"
+    )

@@ -8,6 +8,7 @@ from pathlib import Path
 from unittest import mock
 
 from litequeue import errors
+from litequeue.storage.identity import identity_of
 from litequeue.storage.store import Store
 from tests.storage.files import PRELUDE, FileCase
 from tests.support import Program, together
@@ -108,6 +109,19 @@ class TestBeside(FileCase):
         program.tell()
         self.assertRegex(program.hear(), "^FileReplaced .*-wal: the file was removed or replaced")
         self.assertEqual(self.stored_ids()[:2], [1, 2])
+
+    def test_a_log_that_is_let_go_of_meanwhile_is_not_missed(self) -> None:
+        """One thread looks for it while another closes the last connection, and it is removed with that."""
+        files = self.jobs.database.files
+
+        def let_go(path: str) -> tuple[int, int]:
+            if path.endswith("-wal"):
+                files.forget_log()
+                return (0, 0)
+            return identity_of(path)
+
+        with mock.patch("litequeue.storage.identity.identity_of", let_go):
+            files.require()
 
     def test_threads_and_closers_raise_no_false_alarm(self) -> None:
         def work(number: int) -> None:

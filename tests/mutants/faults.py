@@ -187,15 +187,15 @@ FAULTS = (
     Fault(
         "a file that was replaced swallows jobs",
         "storage/identity.py",
-        "if found != identity or found == _NOBODY:",
-        "if found == identity == _NOBODY:",
+        "return identity_of(path) == identity != _NOBODY",
+        "return identity_of(path) is not None",
         ("tests.storage.test_database",),
     ),
     Fault(
         "a log that was taken away swallows jobs",
         "storage/identity.py",
-        "for path, identity in list(self._log.items()):",
-        "for path, identity in ():",
+        "if not _is_still(path, identity) and self._log is known:",
+        "if self._log is not known:",
         ("tests.files.test_vanished",),
     ),
     Fault(
