@@ -112,7 +112,11 @@ class Execution:
         assignment.running.enter()
         try:
             with self._limits.watched(assignment):
-                value = _called(assignment, assignment.task.producer.hooks.around)
+                around = assignment.task.producer.hooks.around
+                if around:
+                    value = _call_through(around, assignment)
+                else:
+                    value = assignment.task.function(*assignment.args, **assignment.kwargs)
             settlement = self.completed(assignment, value)
         except BaseException as error:  # the boundary of the job: whatever a task raises is its own affair
             settlement = self.failed(assignment, error)
@@ -133,7 +137,11 @@ class Execution:
         try:
             with self._limits.awaited(assignment):
                 async with asyncio.timeout(None if limit is None else limit / SECOND) as timer:
-                    value = await _called(assignment, assignment.task.producer.hooks.around_async)
+                    around = assignment.task.producer.hooks.around_async
+                    if around:
+                        value = await _call_through(around, assignment)
+                    else:
+                        value = await assignment.task.function(*assignment.args, **assignment.kwargs)
             settlement = self.completed(assignment, value)
         except BaseException as error:  # as above
             timed_out = type(error) is TimeoutError and timer.expired()
@@ -221,12 +229,10 @@ class Execution:
             return None
 
 
-def _called(assignment: Assignment, around: Sequence[Around]) -> Any:
-    """What the task returns, or its coroutine; through the middleware, if there is any."""
-    task, args, kwargs, running = assignment.task, assignment.args, assignment.kwargs, assignment.running
-    if not around:
-        return task.function(*args, **kwargs)
-    return run_around(around, running, partial(task.function, *args, **kwargs))
+def _call_through(around: Sequence[Around], assignment: Assignment) -> Any:
+    """What the task returns through the middleware around it, or the coroutine of that."""
+    call = partial(assignment.task.function, *assignment.args, **assignment.kwargs)
+    return run_around(around, assignment.running, call)
 
 
 def policy_of(claimed: Claimed, task: Task[..., Any]) -> Policy:
