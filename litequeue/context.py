@@ -184,8 +184,9 @@ class RunningJob:
         """What `function(*args, **kwargs)` returns; done once over all attempts of this job.
 
         With `transaction=True` the function gets a connection to the queue's file as its first argument, and
-        what it writes commits together with its result, or not at all. Raises `EncodingError` when the result
-        can not be stored, `LeaseLost` when another attempt owns the job by now.
+        what it writes commits together with its result, or not at all. Inside `transaction()` a step is part
+        of that, and kept only if the job completes. Raises `EncodingError` when the result can not be stored,
+        `LeaseLost` when another attempt owns the job by now.
         """
         steps = self._own_steps()
         if steps.is_async and threading.get_ident() == self._thread:
