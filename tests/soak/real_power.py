@@ -22,6 +22,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 from litequeue.clock import SystemClock
 from litequeue.job import Complete, NewJobs, NewWorker, Want
@@ -35,7 +36,18 @@ CUTS, WRITERS = 500, 2
 _SHUTDOWN, _WITHOUT_FLUSHING_THE_JOURNAL = 0x8004587D, 2
 _JOB = NewJobs("app:task", "default", ("[[1],{}]",))
 _FRESH_FILE_AFTER = 25  # cuts, or checking it would take the longest
-Fact = tuple[int, bool]  # a job, and whether it was completed
+
+
+class Fact(NamedTuple):
+    """What a writer was told: a job is stored, or has ended; and when, on the monotonic clock."""
+
+    job: int
+    ended: bool
+    at: int
+
+    def holds(self, states: dict[int, str]) -> bool:
+        """Whether it is so in a file with these jobs."""
+        return states.get(self.job) == "completed" if self.ended else self.job in states
 
 
 class Disk:
@@ -58,13 +70,18 @@ class Disk:
         finally:
             _run("umount", self.root)
 
-    def cut(self) -> None:
-        """All that is not on the disk yet is lost, and nothing can be written any more."""
+    def cut(self) -> int:
+        """All that is not on the disk yet is lost, and nothing can be written any more; when that began.
+
+        It takes some milliseconds, in which a sync may succeed and be in vain: power does not ebb like that.
+        """
         root = os.open(self.root, os.O_RDONLY)
         try:
+            begun = time.monotonic_ns()
             fcntl.ioctl(root, _SHUTDOWN, struct.pack("I", _WITHOUT_FLUSHING_THE_JOURNAL))
         finally:
             os.close(root)
+        return begun
 
 
 def run(scale: float) -> str:
@@ -104,30 +121,35 @@ def cut_once(disk: Disk, durability: Durability, number: int, chance: random.Ran
     with disk.mounted():
         writers = [Writer(path, durability) for _ in range(WRITERS)]
         time.sleep(chance.uniform(0.1, 0.5))
-        disk.cut()
+        begun = disk.cut()
         told = [writer.end() for writer in writers]
     with disk.mounted():
-        holds = judge(path, told, durability)
+        states = read(path)
         for old in disk.root.glob("*.db*") if number % _FRESH_FILE_AFTER == 0 else ():
             if not old.name.startswith(path.name):
                 old.unlink()
-    counts = Counter({f"{durability.value} cuts": 1, f"{durability.value} acknowledged": sum(map(len, told))})
-    counts[f"{durability.value} lost"] = sum(each.count(False) for each in holds)
-    return counts
+    before = [[fact for fact in facts if fact.at < begun] for facts in told]
+    meanwhile = [fact for facts in told for fact in facts if fact.at >= begun]
+    name = durability.value
+    return Counter(
+        {
+            f"{name} cuts": 1,
+            f"{name} acknowledged": sum(map(len, before)),
+            f"{name} lost": sum(judge(states, facts, durability) for facts in before),
+            f"{name} acknowledged meanwhile": len(meanwhile),
+            f"{name} lost meanwhile": [fact.holds(states) for fact in meanwhile].count(False),
+        }
+    )
 
 
-def judge(path: Path, told: list[list[Fact]], durability: Durability) -> list[list[bool]]:
-    """Which of the facts still hold; raises when that is not as promised."""
-    states = read(path)
-    holds = [
-        [states.get(job) == "completed" if ended else job in states for job, ended in facts] for facts in told
-    ]
-    for facts, each in zip(told, holds, strict=True):
-        if durability is Durability.FULL and not all(each):
-            raise AssertionError(f"lost at full durability: {facts[each.index(False)]}")
-        if each != sorted(each, reverse=True):
-            raise AssertionError(f"{facts[each.index(False)]} is lost, and something later is not")
-    return holds
+def judge(states: dict[int, str], facts: list[Fact], durability: Durability) -> int:
+    """How many of one writer's facts hold no more; raises when that is not as promised."""
+    holds = [fact.holds(states) for fact in facts]
+    if durability is Durability.FULL and not all(holds):
+        raise AssertionError(f"lost at full durability: {facts[holds.index(False)]}")
+    if holds != sorted(holds, reverse=True):
+        raise AssertionError(f"{facts[holds.index(False)]} is lost, and something later is not")
+    return holds.count(False)
 
 
 def read(path: Path) -> dict[int, str]:
@@ -162,7 +184,7 @@ class Writer:
         os.kill(self._pid, signal.SIGKILL)
         os.waitpid(self._pid, 0)
         with open(self._reading, encoding="utf-8") as pipe:
-            return [(job, ended) for job, ended in map(json.loads, pipe)]
+            return [Fact(*json.loads(line)) for line in pipe]
 
 
 def write(path: Path, durability: Durability, telling: int) -> None:
@@ -174,7 +196,7 @@ def write(path: Path, durability: Durability, telling: int) -> None:
     workers.reap()
 
     def tell(job: int, ended: bool) -> None:
-        os.write(telling, f"{json.dumps([job, ended])}\n".encode())
+        os.write(telling, f"{json.dumps(Fact(job, ended, time.monotonic_ns()))}\n".encode())
 
     while True:
         (job,) = store.enqueue([_JOB])
