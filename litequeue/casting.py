@@ -77,8 +77,7 @@ class Caster:
                 caller.add_batch(*batch)
             else:
                 caller.add_node(batch)  # type: ignore[arg-type]
-        ends = caller.ends if caller.is_graph else None
-        return Cast(caller.jobs, _one_connection(caller.connections), ends)
+        return Cast(caller.jobs, _one_connection(caller.connections), caller.ends)
 
     def template(self, call: Call[Any]) -> tuple[str, Payload]:
         """What each job of a schedule is made of, and its payload."""

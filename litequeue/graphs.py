@@ -32,23 +32,31 @@ class Caller:
         self._place = 0
         self.jobs: list[NewJobs] = []
         self.connections: list[Connection | None] = []
-        self.ends: list[Ends] = []
-        self.is_graph = False
+        self._ends: list[range | Ends] = []
+        self._is_graph = False
+
+    @property
+    def ends(self) -> list[Ends] | None:
+        """Where the end of each call and graph stands; None when there is no graph: each job is its own."""
+        if not self._is_graph:
+            return None
+        pieces = (each if isinstance(each, range) else [each] for each in self._ends)
+        return [Ends((end,)) if isinstance(end, int) else end for piece in pieces for end in piece]
 
     def add_batch(self, mold: Mold, payloads: Sequence[Payload]) -> None:
         """Add jobs that differ in nothing but their payloads, and wait for nothing."""
         self.connections.append(mold.connection)
         self.jobs.append(mold.cast(payloads, self._now))
         places = range(self._place, self._place + len(payloads))
-        self.ends += [Ends((place,)) for place in places]
+        self._ends.append(places)  # an end for each of many jobs would cost as much as to encode it
         self._place = places.stop
 
     def add_node(self, node: Node) -> None:
         """Add the jobs of a graph, with what is to run when one of them completes or fails."""
-        self.is_graph = True
+        self._is_graph = True
         plan = Plan(self._place)
         named: list[Connection] = []
-        self.ends.append(plan.add(node))
+        self._ends.append(plan.add(node))
         for place, step in enumerate(plan.steps, self._place):  # which grows meanwhile
             mold = self._mold(step.call)
             flow = mold.flow or NO_FLOW
