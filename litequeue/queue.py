@@ -178,14 +178,15 @@ class Queue(Declarations):
             return self._store(jobs, connection)
         desk = self._desk_for(connection)
         stored = desk.store.enqueue_flow(jobs, connection, bound=self.maxsize)
-        made = [Job[Any](desk, each.id, created=each.created) for each in stored]
+        made: list[Job[Any]] = [Job(desk, each.id, created=each.created) for each in stored]
         self._tell([job for job in made if job.created], connection)
         groups = [[made[place] for place in end.places] for end in ends]
         return [JobGroup(group) if end.is_list else group[0] for end, group in zip(ends, groups, strict=True)]
 
     def _store(self, batches: Sequence[NewJobs], connection: Connection | None) -> list[Job[Any]]:
         desk = self._desk_for(connection)
-        made = [Job[Any](desk, id) for id in desk.store.enqueue(batches, connection, bound=self.maxsize)]
+        ids = desk.store.enqueue(batches, connection, bound=self.maxsize)
+        made: list[Job[Any]] = [Job(desk, id) for id in ids]  # Job[Any](…) would take 1.5 us more for each
         self._tell(made, connection)
         return made
 
