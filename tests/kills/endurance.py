@@ -189,8 +189,8 @@ class Endurance:
             at,
             tuple(int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE for pid in pids),
             tuple(len(os.listdir(f"/proc/{pid}/fd")) for pid in pids),
-            os.stat(self.path).st_size,
-            os.stat(f"{self.path}-wal").st_size,
+            _size(self.path),
+            _size(f"{self.path}-wal"),
         )
 
     def _wind_down(self) -> None:
@@ -242,6 +242,13 @@ class Endurance:
             **figures(self.samples),
             "findings": found + growth(self.samples),
         }
+
+
+def _size(path: str | Path) -> int:
+    try:
+        return os.stat(path).st_size
+    except FileNotFoundError:
+        return 0  # nobody has opened the file yet
 
 
 # --- what grows ------------------------------------------------------------------------------------

@@ -84,7 +84,10 @@ class Storm:
 
         Where one that is stopped holds the write lock all others wait, and kills would meet them there alone.
         """
-        before, self._written = self._written, os.stat(f"{self.plan.path}-wal").st_mtime_ns
+        try:
+            before, self._written = self._written, os.stat(f"{self.plan.path}-wal").st_mtime_ns
+        except FileNotFoundError:
+            return False  # nobody has opened the file yet
         return before != self._written
 
     def _strike(self) -> None:
