@@ -56,7 +56,12 @@ def write_again(path: str) -> None:
 
     After a sync that failed the kernel takes what it could not write for written: the next sync succeeds
     without it. Commits behind such a gap in the log would be lost with the power, however well they were
-    synced. SQLite holds no lock on its log, so closing the file here drops none.
+    synced.
+
+    To close a file drops all POSIX locks that this process has on it. That is harmless here: SQLite locks the
+    database, and for the log its index, never the log. Read in SQLite 3.40.1: `unixOpen` marks all but the
+    database UNIXFILE_NOLOCK, for which `fillInUnixFile` picks methods that lock nothing and keep no account
+    by inode; and `wal.c` locks through the database's handle alone, in the file of `unixOpenSharedMemory`.
     """
     with open(path, "r+b", buffering=0) as log:
         while piece := log.read(_PIECE):

@@ -1,6 +1,7 @@
 """Where SQLite carries the WAL-reset fault, nothing of ours copies the log while a writer might reset it.
 
-Each connection of ours is watched from below, by the system calls of its process.
+Nor does anything lock the log itself, or we could not open and close it beside SQLite (see `distrust`). Each
+connection of ours is watched from below, by the system calls of its process.
 """
 
 from __future__ import annotations
@@ -107,6 +108,13 @@ first.close()
 second.close()
 """
 
+LOCKS_THE_LOG = """
+import fcntl, sys
+with open(f"{sys.argv[1]}-wal", "w+") as log:
+    for way in (fcntl.LOCK_EX, fcntl.LOCK_SH | fcntl.LOCK_NB, fcntl.LOCK_UN):
+        fcntl.lockf(log, way, 1, 7)
+"""
+
 
 class Watched(FileCase):
     def setUp(self) -> None:
@@ -147,7 +155,7 @@ class TestOurs(Watched):
         for program in programs:
             self.end(program)
         verdict = self.observer.verdict()
-        self.assertEqual(verdict.careless, [])
+        self.assertEqual((verdict.careless, verdict.log_locks), ([], []))
         self.assertGreater(verdict.as_writer, 100)
         self.assertEqual(look_into(self.path, "PRAGMA integrity_check"), [("ok",)])
 
@@ -160,7 +168,7 @@ class TestOurs(Watched):
             self.end(program)
             verdict = self.observer.verdict()
             with self.subTest(end):
-                self.assertEqual(verdict.careless, [])
+                self.assertEqual((verdict.careless, verdict.log_locks), ([], []))
                 self.assertEqual(verdict.alone > before, copies)
 
 
@@ -177,6 +185,12 @@ class TestTheObserver(Watched):
 
     def test_a_checkpoint_that_takes_the_lock_too_late_is_seen(self) -> None:
         self.assertRegex(self.careless(5, "PRAGMA wal_checkpoint(TRUNCATE)")[0], "begins to copy without")
+
+    def test_a_lock_on_the_log_is_seen(self) -> None:
+        program = Program(self, LOCKS_THE_LOG, self.path)
+        self.assertEqual(program.wait(), 0)
+        found = [line.split(maxsplit=4)[3:] for line in self.observer.verdict().log_locks]
+        self.assertEqual(found, [["lock", "w 7 1"]] * 3)
 
     def test_a_connection_that_is_alone_is_not_reproached(self) -> None:
         self.assertEqual(self.careless(5), [])

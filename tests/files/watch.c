@@ -1,8 +1,9 @@
-/* Notes what a process locks in a database and its -shm, and what it writes to the database: one line each.
+/* Notes what a process locks in a database, its -shm and its -wal, and what it writes to the database: one line
+   each.
 
    Preloaded, with WATCH_FILE the path of the database and WATCH_LOG where the lines go. A lock is noted when it
    is had, and its end before it is given up; a write is noted before and after. So a line that says "locked"
-   is never too early, and one that says "free" never too late.
+   is never too early, and one that says "free" never too late. Of the -wal every wish for a lock is noted.
 */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -17,7 +18,7 @@
 
 #define REAL(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
 
-static char kind_of[4096]; /* by descriptor: 'd' the database, 's' its -shm, 0 anything else */
+static char kind_of[4096]; /* by descriptor: 'd' the database, 's' its -shm, 'w' its -wal, 0 anything else */
 
 static char kind(int fd) { return fd >= 0 && fd < (int)sizeof kind_of ? kind_of[fd] : 0; }
 
@@ -45,6 +46,7 @@ static int opened(const char *path, int fd) {
     if (length == 0 || fd < 0 || fd >= (int)sizeof kind_of || strncmp(path, file, length) != 0) return fd;
     if (path[length] == 0) kind_of[fd] = 'd';
     if (strcmp(path + length, "-shm") == 0) kind_of[fd] = 's';
+    if (strcmp(path + length, "-wal") == 0) kind_of[fd] = 'w';
     return fd;
 }
 
@@ -70,7 +72,9 @@ int close(int fd) {
 
 static int lock(int fd, int command, void *argument, int (*call)(int, int, ...)) {
     struct flock *wanted = argument;
-    if (!kind(fd) || (command != F_SETLK && command != F_SETLKW)) return call(fd, command, argument);
+    int is_wish = command == F_SETLK || command == F_SETLKW || command == F_OFD_SETLK || command == F_OFD_SETLKW;
+    if (kind(fd) == 'w' && is_wish) note("lock w %ld %ld", (long)wanted->l_start, (long)wanted->l_len);
+    if (!kind(fd) || kind(fd) == 'w' || (command != F_SETLK && command != F_SETLKW)) return call(fd, command, argument);
     if (wanted->l_type != F_WRLCK)
         note("free %c %ld %ld", kind(fd), (long)wanted->l_start, (long)wanted->l_len);
     int result = call(fd, command, argument);

@@ -23,11 +23,12 @@ PLACES = (WRITER, COPIER, ALONE)
 
 @dataclass
 class Verdict:
-    """What was written to the database under which lock, and what should not have been."""
+    """What was written to the database under which lock, what should not have been, and locks on the log."""
 
     as_writer: int = 0
     alone: int = 0
     careless: list[str] = field(default_factory=list)
+    log_locks: list[str] = field(default_factory=list)
 
 
 def judge(lines: Iterable[str]) -> Verdict:
@@ -41,6 +42,8 @@ def judge(lines: Iterable[str]) -> Verdict:
         if deed == "free":
             mine -= places
         elif deed == "lock":
+            if file == "w":
+                verdict.log_locks.append(f"line {number}: {line}")
             if COPIER in places and WRITER not in mine:
                 verdict.careless.append(f"line {number}: {line}: begins to copy without the writer's lock")
             mine |= places

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Callable
+from pathlib import Path
 from sqlite3 import Connection
 from unittest import mock
 
@@ -13,6 +14,8 @@ from litequeue.storage import distrust
 from litequeue.storage.database import MEMORY, Database
 from litequeue.storage.distrust import Distrust, write_again
 from tests.storage.files import FileCase
+
+LOCKS = Path("/proc/locks")
 
 
 def failure(code: int) -> sqlite3.Error:
@@ -77,6 +80,38 @@ class TestWriteAgain(FileCase):
         self.assertEqual(len(fsync.mock_calls), 1)
         self.assertEqual(self.path.read_bytes(), content)
         self.assertGreater(self.path.stat().st_mtime, 0)
+
+    def test_no_lock_of_sqlite_is_dropped(self) -> None:
+        if not LOCKS.exists():
+            self.skipTest("to see locks takes Linux")
+        database = self.open()
+        reader = sqlite3.connect(self.path)
+        self.addCleanup(reader.close)
+        database.write(lambda c: None)
+        reader.execute("BEGIN")
+        reader.execute("SELECT * FROM litequeue_job").fetchall()
+        lent = database.begin()
+        lent.execute("CREATE TABLE mine (x)")
+        before = self.locks()
+        self.assertGreaterEqual(len(before[""]), 1)
+        self.assertGreaterEqual(len(before["-shm"]), 2)  # the reader's, the writer's
+        self.assertEqual(before["-wal"], [])
+        write_again(f"{self.path}-wal")
+        self.assertEqual(self.locks(), before)
+        database.finish(lent, commit=True)
+
+    def locks(self) -> dict[str, list[str]]:
+        """What this process has locked in the database and the files beside it, as the kernel tells."""
+        lines = [line.split() for line in LOCKS.read_text().splitlines()]
+        held: dict[str, list[str]] = {}
+        for suffix in ("", "-wal", "-shm"):
+            inode = str(os.stat(f"{self.path}{suffix}").st_ino)
+            held[suffix] = sorted(
+                " ".join(line[3:])
+                for line in lines
+                if line[4] == str(os.getpid()) and line[5].split(":")[-1] == inode
+            )
+        return held
 
 
 class TestDatabase(FileCase):
