@@ -15,7 +15,7 @@ The house, from the ground up; imports go down these floors, never up:
         steps        what parts of a job returned
         reports      what is read back
     tasks workflow graphs context steps hooks resolve   what users hold
-    explain handle queue
+    explain desk handle queue
     worker/                                             claims, runs, settles
         execution    a claimed job becomes an outcome; it never sees the store
         loop         claims and settles; nothing else does

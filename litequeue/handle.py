@@ -2,50 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from sqlite3 import Connection
 from typing import Any, Generic, NoReturn, TypeVar, overload
 
 from .clock import SECOND, Clock, duration, pause, to_datetime
-from .codec import Codec, plain, reader
+from .codec import plain
+from .desk import Desk
 from .errors import EncodingError, InvalidOption, JobCancelled, JobFailed, JobNotFound, NotAllowed, shown
 from .explain import explain
 from .job import FINAL, FailedAttempt, LogLine, Snapshot, State
 from .options import checked
-from .storage.database import Database
-from .storage.reports import Reports
-from .storage.schedules import Schedules
-from .storage.steps import Steps, StoredStep
-from .storage.store import Store
-from .storage.workers import Workers
-from .tags import Types
+from .storage.steps import StoredStep
 
 R = TypeVar("R")
 T = TypeVar("T")
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.001, 0.05
-
-
-class Desk:
-    """What the handles, tasks and workers of one queue share: the file, seen through its rooms."""
-
-    def __init__(
-        self, database: Database, clock: Clock, codec: Codec, types_of: Callable[[str], Types]
-    ) -> None:
-        self.database = database
-        self.clock = clock
-        self.codec = codec
-        self.types_of = types_of
-        self.store = Store(database, clock)
-        self.reports = Reports(database)
-        self.workers = Workers(database, clock)
-        self.schedules = Schedules(database, clock)
-        self.steps = Steps(database, clock)
-
-    def decode(self, body: str | bytes, codec: str, task: str) -> Any:
-        """The value behind a stored text, with the types that the task names."""
-        return reader(self.codec, codec).decode(body, self.types_of(task))
 
 
 class Job(Generic[R]):

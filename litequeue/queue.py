@@ -14,8 +14,9 @@ from .casting import Caster, each_node
 from .clock import Clock, SystemClock, duration
 from .codec import JSON, NO_TYPES, Codec, checked_codec
 from .declaring import Declarations
+from .desk import Desk
 from .errors import InvalidOption, QueueClosed, shown
-from .handle import Desk, Job, JobGroup
+from .handle import Job, JobGroup
 from .job import NewJobs, WorkerInfo
 from .options import (
     NO_OPTIONS,

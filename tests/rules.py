@@ -38,6 +38,7 @@ FLOORS = (
         "hooks",
         "graphs",
         "context",
+        "desk",
         "handle",
         "tasks",
         "schedules",

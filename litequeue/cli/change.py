@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+from ..desk import Desk
 from ..errors import InvalidOption, JobNotFound, NotAllowed
-from ..handle import Desk
 from ..job import FINAL, Filter, Rule, State
 from ..mold import rule_of
 from ..options import checked, text_name

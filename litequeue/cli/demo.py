@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from ..clock import SECOND
+from ..desk import Desk
 from ..errors import InvalidOption, WorkerError
-from ..handle import Desk
 from ..job import FINAL, Filter, Snapshot, State
 from ..options import checked
 from ..queue import Queue

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 
 from ..clock import Clock
 from ..codec import JSON, NO_TYPES
+from ..desk import Desk
 from ..errors import InvalidOption
-from ..handle import Desk
 from ..queue import Queue
 from ..storage.database import MEMORY, Database
 from ..storage.opening import FROZEN

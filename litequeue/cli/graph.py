@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..handle import Desk
+from ..desk import Desk
 from ..job import Snapshot
 from .describe import COLORS, note_of
 from .human import number

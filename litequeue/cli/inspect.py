@@ -6,8 +6,8 @@ import argparse
 from collections.abc import Iterator
 from typing import Any
 
+from ..desk import Desk
 from ..explain import explain
-from ..handle import Desk
 from ..job import FailedAttempt, LogLine, Snapshot
 from ..options import whole
 from ..storage.steps import StoredStep

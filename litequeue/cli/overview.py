@@ -6,7 +6,7 @@ import argparse
 from typing import Any
 
 from ..clock import SECOND, duration
-from ..handle import Desk
+from ..desk import Desk
 from ..job import State, WorkerInfo
 from .arguments import DONE, NO, add_command, add_file, add_json, say_json
 from .describe import COLORS

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from ..handle import Desk
+from ..desk import Desk
 from ..log import log
 from ..queue import Queue
 from ..tasks import Task

@@ -7,8 +7,8 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable
 
 from ..context import Mailbox
+from ..desk import Desk
 from ..errors import DatabaseError, LeaseLost
-from ..handle import Desk
 from ..job import Claimed, Complete, Ended, Fail, Lease, Release, Start
 from ..log import log
 from ..tasks import Task

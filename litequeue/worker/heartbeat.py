@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from ..clock import SECOND
+from ..desk import Desk
 from ..errors import (
     DatabaseDamaged,
     DatabaseError,
@@ -18,7 +19,6 @@ from ..errors import (
     QueueClosed,
     SchemaTooNew,
 )
-from ..handle import Desk
 from ..job import Turn
 from ..log import log
 from .firing import fire

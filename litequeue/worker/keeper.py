@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from sqlite3 import Connection
 
+from ..desk import Desk
 from ..errors import DatabaseError
-from ..handle import Desk
 from ..job import Lease, StoredResult
 from ..storage.transactions import lent
 from .outcome import Interrupted

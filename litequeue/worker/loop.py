@@ -13,8 +13,8 @@ from collections import deque
 from collections.abc import Iterable
 
 from ..clock import SECOND
+from ..desk import Desk
 from ..errors import DatabaseError
-from ..handle import Desk
 from ..job import Claimed, Fail, Lease, NewWorker, Progress, Release, Settlement, Start, Turn, Want
 from ..log import log
 from ..resolve import Resolver

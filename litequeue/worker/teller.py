@@ -9,8 +9,9 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from ..clock import SECOND
+from ..desk import Desk
 from ..errors import JobNotFound
-from ..handle import Desk, Job
+from ..handle import Job
 from ..job import (
     FINAL,
     Crash,

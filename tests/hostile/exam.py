@@ -14,8 +14,8 @@ from litequeue import Job, Queue
 from litequeue.cli.program import make_parser
 from litequeue.cli.terminal import Terminal
 from litequeue.clock import SystemClock
+from litequeue.desk import Desk
 from litequeue.errors import LiteQueueError
-from litequeue.handle import Desk
 from litequeue.job import (
     FINAL,
     Cancelled,

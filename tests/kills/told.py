@@ -12,7 +12,7 @@ from typing import Any
 from litequeue import Queue
 from litequeue.clock import Clock, SystemClock
 from litequeue.codec import JSON, NO_TYPES
-from litequeue.handle import Desk
+from litequeue.desk import Desk
 from litequeue.job import (
     Cancelled,
     Claimed,

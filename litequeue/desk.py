@@ -1,0 +1,37 @@
+"""What the faces of one queue share: its file, as the rooms of the storage see it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from .clock import Clock
+from .codec import Codec, reader
+from .storage.database import Database
+from .storage.reports import Reports
+from .storage.schedules import Schedules
+from .storage.steps import Steps
+from .storage.store import Store
+from .storage.workers import Workers
+from .tags import Types
+
+
+class Desk:
+    """What the handles, tasks and workers of one queue share: the file, seen through its rooms."""
+
+    def __init__(
+        self, database: Database, clock: Clock, codec: Codec, types_of: Callable[[str], Types]
+    ) -> None:
+        self.database = database
+        self.clock = clock
+        self.codec = codec
+        self.types_of = types_of
+        self.store = Store(database, clock)
+        self.reports = Reports(database)
+        self.workers = Workers(database, clock)
+        self.schedules = Schedules(database, clock)
+        self.steps = Steps(database, clock)
+
+    def decode(self, body: str | bytes, codec: str, task: str) -> Any:
+        """The value behind a stored text, with the types that the task names."""
+        return reader(self.codec, codec).decode(body, self.types_of(task))
