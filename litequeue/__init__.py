@@ -3,7 +3,7 @@
 The house, from the ground up; imports go down these floors, never up:
 
     errors directives clock retry cron codec job        records and arithmetic, no I/O
-    crontab timing names keys rates options mold
+    crontab timing names keys rates retention options mold
     storage/                                            the only rooms that speak SQL
         schema.sql   the tables, their rules and indexes
         database     connections, transactions, the file itself
@@ -53,6 +53,7 @@ from .errors import (
 from .handle import Job, JobGroup
 from .job import FailedAttempt, State
 from .queue import Queue
+from .retention import Retention
 from .retry import Retry
 from .tasks import Call, Task
 from .workflow import Chain, Group, group
@@ -91,6 +92,7 @@ __all__ = [
     "QueueClosed",
     "QueueFull",
     "Reject",
+    "Retention",
     "Retry",
     "RetryLater",
     "RunningJob",

@@ -10,6 +10,7 @@ from typing import Any
 from .job import NewJobs, Rule
 from .keys import KeyOption
 from .options import UNSET, Options, require_partners
+from .retention import Kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +73,13 @@ class Mold:
 
 
 def make_mold(
-    options: Options, declared: Options, *, task: str, queue: str, codec: str, retention: int | None
+    options: Options, declared: Options, *, task: str, queue: str, codec: str, retention: int | Kept | None
 ) -> Mold:
     """The mold for these options; `declared` are those that a worker knows from the task itself."""
     require_partners(options)
+    kept = _or(options.retention, retention)
+    if isinstance(kept, Kept):
+        kept = kept.binding(_or(options.unique_for, 0))
     return Mold(
         task=task,
         queue=_or(options.queue, queue),
@@ -85,12 +89,12 @@ def make_mold(
         run_at=_or(options.run_at, None),
         expires=_or(options.expires, None),
         expires_at=_or(options.expires_at, None),
-        retention=_or(options.retention, retention),
+        retention=None if isinstance(kept, Kept) else kept,
         max_crashes=_or(options.max_crashes, None),
         ack=_or(options.ack, None),
         tags=_or(options.tags, None),
         meta=_or(options.meta, None),
-        options=options.stored(declared),
+        options=options.stored(declared, kept),
         connection=_or(options.connection, None),
         flow=_flow_mold(options) if any(getattr(options, name) is not UNSET for name in _OF_FLOW) else None,
     )

@@ -15,6 +15,7 @@ from .codec import plain
 from .errors import EncodingError, InvalidOption, shown
 from .keys import KeyOption, checked_key
 from .rates import Rate, rate_of
+from .retention import Kept, RetentionOption, checked_retention
 from .retry import Retry, RetryFunction, RetryOption, retry_policy
 
 Duration = float | timedelta
@@ -47,7 +48,7 @@ class TaskOptions(TypedDict, total=False):
     retry: RetryOption
     timeout: Duration | None
     ack: Literal["late", "early"]
-    retention: Duration | None
+    retention: RetentionOption
     tags: str | Iterable[str]
     meta: Mapping[str, object]
     max_crashes: int
@@ -93,7 +94,7 @@ class Options:
     retry: Retry | RetryFunction = UNSET
     timeout: int | None = UNSET
     ack: str = UNSET
-    retention: int | None = UNSET
+    retention: int | Kept | None = UNSET
     tags: str = UNSET
     meta: str = UNSET
     max_crashes: int = UNSET
@@ -123,8 +124,11 @@ class Options:
             base = replace(base, expires=UNSET, expires_at=UNSET)
         return replace(base, **given)
 
-    def stored(self, base: Options) -> str | None:
-        """The JSON text kept with a job: how to run it, where the call differs from `base`, its task."""
+    def stored(self, base: Options, kept_for: int | Kept | None = None) -> str | None:
+        """The JSON text kept with a job: how to run it, where the call differs from `base`, its task.
+
+        And how long it is `kept_for`, where that depends on its end.
+        """
         kept: dict[str, object] = {}
         if self.retry is not UNSET and self.retry is not base.retry:
             if not isinstance(self.retry, Retry):
@@ -137,6 +141,8 @@ class Options:
             kept["timeout"] = self.timeout
         if self.isolate is not UNSET and self.isolate is not base.isolate:
             kept["isolate"] = self.isolate
+        if isinstance(kept_for, Kept):
+            kept["retention"] = kept_for._asdict()
         return json.dumps(kept, separators=(",", ":")) if kept else None
 
 
@@ -339,6 +345,7 @@ _STORED: dict[str, Callable[[Any], Any]] = {
     "retry": Retry.from_json,
     "timeout": _stored_timeout,
     "isolate": _isolate,
+    "retention": Kept.from_json,
 }
 _CHECKS: dict[str, Callable[[Any], dict[str, Any]]] = {
     "queue": lambda v: {"queue": text_name(v, "queue")},
@@ -349,7 +356,7 @@ _CHECKS: dict[str, Callable[[Any], dict[str, Any]]] = {
     "retry": lambda v: {"retry": retry_policy(v)},
     "timeout": lambda v: {"timeout": _timeout(v)},
     "ack": lambda v: {"ack": _ack(v)},
-    "retention": lambda v: {"retention": _optional(v, "retention")},
+    "retention": lambda v: {"retention": checked_retention(v)},
     "tags": lambda v: {"tags": _tags(v)},
     "meta": lambda v: {"meta": _meta(v)},
     "max_crashes": lambda v: {"max_crashes": whole(v, "max_crashes", 1, 1_000_000)},

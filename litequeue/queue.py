@@ -6,7 +6,6 @@ import os
 import threading
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import timedelta
 from sqlite3 import Connection
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, Unpack, overload
 
@@ -29,6 +28,7 @@ from .options import (
     text_name,
     whole,
 )
+from .retention import WEEK, RetentionOption, checked_retention
 from .schedules import Schedules
 from .storage.database import MEMORY, Database
 from .storage.gate import Durability
@@ -47,7 +47,6 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 R = TypeVar("R")
-WEEK = timedelta(days=7)
 PAYLOAD_LIMIT = 1 << 20
 
 
@@ -56,8 +55,9 @@ class Queue(Declarations):
 
     `durability="full"` syncs every enqueue and settlement to the disk, `"normal"` may lose the newest at a
     power cut. `lease` and `retention` are seconds or `timedelta`s: how long a hung worker keeps its jobs, and
-    how long final jobs stay (None: for ever). `maxsize` bounds the waiting jobs (0: no bound, else an enqueue
-    may raise `QueueFull`), `max_payload` encoded arguments and results, in bytes.
+    how long final jobs stay (None: for ever; a `Retention` says it by how they ended). `maxsize` bounds the
+    waiting jobs (0: no bound, else an enqueue may raise `QueueFull`), `max_payload` encoded arguments and
+    results, in bytes.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class Queue(Declarations):
         *,
         durability: Literal["full", "normal"] = "full",
         lease: Duration = 30,
-        retention: Duration | None = WEEK,
+        retention: RetentionOption = WEEK,
         maxsize: int = 0,
         codec: Codec = JSON,
         clock: Clock | None = None,
@@ -82,7 +82,7 @@ class Queue(Declarations):
         self.codec = checked_codec(codec)
         self.clock = clock or SystemClock()
         self.lease = lease_time(lease)
-        self.retention = None if retention is None else duration(retention, "retention")
+        self.retention = checked_retention(retention)
         self.maxsize = whole(maxsize, "maxsize", 0, 2**62)
         self.max_payload = whole(max_payload, "max_payload", 1, 1 << 30)
         super().__init__()

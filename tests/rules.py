@@ -25,6 +25,7 @@ FLOORS = (
         "job",
         "keys",
         "rates",
+        "retention",
         "names",
         "options",
         "mold",

@@ -122,7 +122,9 @@ def options_of(job: Snapshot) -> str:
     kept = parsed(job.options)
     if not isinstance(kept, dict):
         return job.options or ""
-    said = [f"{name} {value}" for name, value in kept.items() if name not in ("retry", "timeout")]
+    said = [
+        f"{name} {value}" for name, value in kept.items() if name not in ("retry", "timeout", "retention")
+    ]
     match kept.get("retry"):
         case {"max_attempts": int(attempts)}:
             said.append(f"at most {number(attempts, 'attempt')}")
@@ -130,7 +132,13 @@ def options_of(job: Snapshot) -> str:
             said.append("tried again without end")
     if isinstance(kept.get("timeout"), int):
         said.append(f"timeout {span(kept['timeout'])}")
+    if isinstance(kept.get("retention"), dict):
+        said += [f"kept {_kept(time)} when {state}" for state, time in kept["retention"].items()]
     return ", ".join(said)
+
+
+def _kept(time: object) -> str:
+    return span(time) if isinstance(time, int) else "for ever"
 
 
 def call_of(body: str | bytes, codec: str) -> tuple[str, Any, Any]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from ..codec import JSON
 from ..errors import EncodingError, InvalidOption
+from ..retention import Kept, Retention, RetentionOption
 from .arguments import DONE, add_command, add_file, add_json, say_json
 from .files import making
 from .human import moment, seconds
@@ -106,6 +107,18 @@ def _meta(text: str) -> Any:
     return parse(text, "--meta")
 
 
+def _retention(text: str) -> RetentionOption:
+    if "=" not in text:
+        return seconds(text)
+    kept = {}
+    for part in text.split(","):
+        state, _, time = part.partition("=")
+        if state not in Kept._fields:
+            raise InvalidOption(f"--retention {part!r}: give {', '.join(Kept._fields)}, as in completed=1h")
+        kept[state] = seconds(time)
+    return Retention(**kept)
+
+
 # The options of a job that are one word each: what stands in the help, and how the text is read.
 _OPTIONS: dict[str, tuple[str, str, Callable[[str], Any]]] = {
     "priority": ("N", "higher runs first (default: 0)", _whole),
@@ -119,7 +132,11 @@ _OPTIONS: dict[str, tuple[str, str, Callable[[str], Any]]] = {
     "retry": ("N", "at most N attempts", _whole),
     "timeout": ("TIME", "how long one attempt may take", seconds),
     "ack": ("WHEN", "late (at least once) or early (at most once)", str),
-    "retention": ("TIME", "how long it stays in the file once it has ended", seconds),
+    "retention": (
+        "TIME",
+        "how long it stays once it has ended: 7d, or by how it ended: completed=1h,failed=30d",
+        _retention,
+    ),
     "max_crashes": ("N", "how many workers it may take down", _whole),
     "meta": ("JSON", "a JSON object to keep with the job", _meta),
 }

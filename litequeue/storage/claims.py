@@ -11,6 +11,7 @@ from typing import NamedTuple
 from ..job import Claim, Claimed, Lease, Rule, Want
 from . import flow, limits
 from .rows import TEXT_OR_NONE, WHOLE, WHOLE_OR_NONE, Row, record, sound
+from .settling import KEPT_CANCELLED, KEPT_FAILED
 
 CHUNK = 1000
 
@@ -48,16 +49,18 @@ SET state = 'running', worker = ?, attempt = attempt + 1, started_at = ?, progre
     progress_text = NULL
 WHERE id IN (SELECT value FROM json_each(?)) AND state = 'ready'
 """
-TOO_LATE = """
+TOO_LATE = f"""
 UPDATE litequeue_job
-SET state = 'cancelled', reason = iif(expires_at = 0, 'parent', 'expired'), finished_at = ?
+SET state = 'cancelled', retention = {KEPT_CANCELLED},
+    reason = iif(expires_at = 0, 'parent', 'expired'), finished_at = ?
 WHERE id = ? AND state = 'ready'
 """
 # An attempt that was written by hand so that none can come after it.
 MOST_ATTEMPTS = 1_000_000_000
-WORN_OUT = """
+WORN_OUT = f"""
 UPDATE litequeue_job
-SET state = 'failed', reason = 'error', finished_at = ?, message = 'its attempt is no number that can rise'
+SET state = 'failed', retention = {KEPT_FAILED}, reason = 'error', finished_at = ?,
+    message = 'its attempt is no number that can rise'
 WHERE id = ? AND state = 'ready'
 """
 PARK = "UPDATE litequeue_job SET parked = 1 WHERE id = ? AND state = 'ready'"

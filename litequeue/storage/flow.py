@@ -14,14 +14,15 @@ from ..errors import DuplicateJob, InvalidTask, JobNotFound
 from ..job import Flow, NewJobs, Parent, Received, Stored
 from . import enqueuing, limits
 from .enqueuing import Payload
-from .settling import INLINE_LIMIT
+from .settling import INLINE_LIMIT, KEPT_BY_NEXT_END, KEPT_CANCELLED
 
 CHUNK = 1000
 CASCADE = 100
 
-EXPIRE = """
+EXPIRE = f"""
 UPDATE litequeue_job
-SET state = 'cancelled', reason = iif(expires_at = 0, 'parent', 'expired'), finished_at = :now, parked = 0
+SET state = 'cancelled', retention = {KEPT_CANCELLED},
+    reason = iif(expires_at = 0, 'parent', 'expired'), finished_at = :now, parked = 0
 WHERE id IN (
   SELECT id FROM litequeue_job INDEXED BY litequeue_expiring
   WHERE expires_at <= :now AND expires_at IS NOT NULL AND state IN ('scheduled', 'blocked', 'ready')
@@ -94,7 +95,8 @@ SELECT below.id FROM below JOIN litequeue_job AS job ON job.id = below.id WHERE 
 """
 REVIVE = f"""
 UPDATE litequeue_job
-SET state = 'blocked', reason = NULL, message = NULL, finished_at = NULL, expires_at = NULL, pending = 1
+SET state = 'blocked', reason = NULL, message = NULL, finished_at = NULL, expires_at = NULL, pending = 1,
+    retention = {KEPT_BY_NEXT_END}
 WHERE id = ? AND {_IS_DOOMED}
 """
 # `is_doomed`: a parent ended, or is gone, in a way that the child did not want.

@@ -6,17 +6,18 @@ from sqlite3 import Connection, IntegrityError
 
 from . import flow, settling
 
-CANCEL_WAITING = """
+CANCEL_WAITING = f"""
 UPDATE litequeue_job
-SET state = 'cancelled', reason = 'cancelled', finished_at = :now, parked = 0, message = :message
+SET state = 'cancelled', retention = {settling.KEPT_CANCELLED}, reason = 'cancelled',
+    finished_at = :now, parked = 0, message = :message
 WHERE id = :id AND state IN ('scheduled', 'blocked', 'ready')
 """
 CANCEL_RUNNING = "UPDATE litequeue_job SET cancelling = 1 WHERE id = :id AND state = 'running'"
-RETRY = """
+RETRY = f"""
 UPDATE litequeue_job
 SET state = 'ready', reason = NULL, message = NULL, failures = 0, crashes = 0, run_at = :now,
     started_at = NULL, finished_at = NULL, expires_at = NULL, result = NULL, result_codec = NULL,
-    progress = NULL, progress_text = NULL, pending = 0
+    progress = NULL, progress_text = NULL, pending = 0, retention = {settling.KEPT_BY_NEXT_END}
 WHERE id = :id AND state IN ('failed', 'cancelled')
 """
 FORGET_STEPS = "DELETE FROM litequeue_step WHERE job = :id"

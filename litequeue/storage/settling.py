@@ -16,56 +16,75 @@ from ..job import Cancelled, Complete, Crash, Fail, Failure, Lease, Note, Releas
 INLINE_LIMIT = 4096
 DEFAULT_MAX_CRASHES = 3
 
-COMPLETE = """
+_OPTIONS = "iif(json_valid(options), options, NULL)"  # what was damaged by hand is no reason to stop
+# How long a job stays that comes to a state: as its row says, or else by state in its options.
+_KEPT = f"""coalesce(retention, iif(json_type({_OPTIONS}, '$.retention.' || {{state}}) = 'integer',
+      CAST(json_extract({_OPTIONS}, '$.retention.' || {{state}}) AS INTEGER), NULL))"""
+KEPT_CANCELLED = _KEPT.format(state="'cancelled'")
+KEPT_FAILED = _KEPT.format(state="'failed'")
+# One that is not final any more is kept by the state that it comes to next.
+KEPT_BY_NEXT_END = f"iif(json_type({_OPTIONS}, '$.retention') IS NULL, retention, NULL)"
+_COMPLETED = "iif(cancelling, 'cancelled', 'completed')"
+_SCHEDULED = "iif(cancelling, 'cancelled', 'scheduled')"
+_FAILED = "iif(cancelling, 'cancelled', 'failed')"
+_READY = "iif(cancelling, 'cancelled', 'ready')"
+_CRASHED = """(CASE WHEN cancelling THEN 'cancelled' WHEN ack = 'early' THEN 'failed'
+                 WHEN crashes + 1 >= coalesce(max_crashes, :max_crashes) THEN 'failed' ELSE 'ready' END)"""
+
+COMPLETE = f"""
 UPDATE litequeue_job
-SET state = iif(cancelling, 'cancelled', 'completed'), reason = iif(cancelling, 'cancelled', NULL),
+SET state = {_COMPLETED}, retention = {_KEPT.format(state=_COMPLETED)},
+    reason = iif(cancelling, 'cancelled', NULL),
     finished_at = ?, worker = NULL, cancelling = 0, message = NULL, result = ?, result_codec = ?,
     started_at = coalesce(started_at, ?)
 WHERE id = ? AND attempt = ? AND state = 'running'
 """
 # The same for many at once that returned nothing, as most do, in half the time; lost ones are told apart.
 # NOT INDEXED leaves the id as the only way: after ANALYZE, SQLite might walk through all that run instead.
-COMPLETE_ALL = """
+COMPLETE_ALL = f"""
 UPDATE litequeue_job NOT INDEXED
-SET state = iif(cancelling, 'cancelled', 'completed'), reason = iif(cancelling, 'cancelled', NULL),
+SET state = {_COMPLETED}, retention = {_KEPT.format(state=_COMPLETED)},
+    reason = iif(cancelling, 'cancelled', NULL),
     finished_at = ?, worker = NULL, cancelling = 0, message = NULL, result = NULL, result_codec = NULL,
     started_at = coalesce(started_at, ?)
 WHERE id IN (SELECT value FROM json_each(?)) AND attempt = ? AND state = 'running'
 RETURNING id
 """
-RETRY_LATER = """
+RETRY_LATER = f"""
 UPDATE litequeue_job
-SET state = iif(cancelling, 'cancelled', 'scheduled'), reason = iif(cancelling, 'cancelled', NULL),
+SET state = {_SCHEDULED}, retention = {_KEPT.format(state=_SCHEDULED)},
+    reason = iif(cancelling, 'cancelled', NULL),
     finished_at = iif(cancelling, :now, NULL), run_at = :run_at, worker = NULL, cancelling = 0,
     failures = min(failures, 1000000000) + :failures, started_at = coalesce(started_at, :now),
     expires_at = NULL
 WHERE id = :id AND attempt = :attempt AND state = 'running'
 """
-FAIL = """
+FAIL = f"""
 UPDATE litequeue_job
-SET state = iif(cancelling, 'cancelled', 'failed'), reason = iif(cancelling, 'cancelled', :reason),
+SET state = {_FAILED}, retention = {_KEPT.format(state=_FAILED)},
+    reason = iif(cancelling, 'cancelled', :reason),
     finished_at = :now, worker = NULL, cancelling = 0, message = :message,
     failures = min(failures, 1000000000) + 1,  -- one that was written by hand may leave no room to count
     started_at = coalesce(started_at, :now)
 WHERE id = :id AND attempt = :attempt AND state = 'running'
 """
-RELEASE = """
+RELEASE = f"""
 UPDATE litequeue_job
-SET state = iif(cancelling, 'cancelled', 'ready'), reason = iif(cancelling, 'cancelled', NULL),
+SET state = {_READY}, retention = {_KEPT.format(state=_READY)},
+    reason = iif(cancelling, 'cancelled', NULL),
     finished_at = iif(cancelling, :now, NULL), worker = NULL, cancelling = 0, started_at = NULL
 WHERE id = :id AND attempt = :attempt AND state = 'running'
 """
-CANCEL = """
+CANCEL = f"""
 UPDATE litequeue_job
-SET state = 'cancelled', reason = 'cancelled', finished_at = :now, worker = NULL, cancelling = 0,
-    message = :message, started_at = coalesce(started_at, :now)
+SET state = 'cancelled', retention = {KEPT_CANCELLED}, reason = 'cancelled', finished_at = :now,
+    worker = NULL, cancelling = 0, message = :message, started_at = coalesce(started_at, :now)
 WHERE id = :id AND attempt = :attempt AND state = 'running'
 """
 # Its worker died under it: once more, unless that was too often, or once was all it wanted.
-CRASH = """
+CRASH = f"""
 UPDATE litequeue_job
-SET state = CASE WHEN cancelling THEN 'cancelled' WHEN ack = 'early' THEN 'failed'
-                 WHEN crashes + 1 >= coalesce(max_crashes, :max_crashes) THEN 'failed' ELSE 'ready' END,
+SET state = {_CRASHED}, retention = {_KEPT.format(state=_CRASHED)},
     reason = CASE WHEN cancelling THEN 'cancelled' WHEN ack = 'early' THEN 'lost'
                   WHEN crashes + 1 >= coalesce(max_crashes, :max_crashes) THEN 'crashed' END,
     finished_at = iif(cancelling OR ack = 'early' OR crashes + 1 >= coalesce(max_crashes, :max_crashes),
@@ -75,10 +94,11 @@ SET state = CASE WHEN cancelling THEN 'cancelled' WHEN ack = 'early' THEN 'faile
 WHERE id = :id AND attempt = :attempt AND state = 'running'
 """
 # It would wait again, but while it ran a newer job with its unique key came to wait in its place.
-REPLACED = """
+REPLACED = f"""
 UPDATE litequeue_job
-SET state = 'cancelled', reason = 'replaced', finished_at = :now, worker = NULL, cancelling = 0,
-    message = 'a newer job with the same unique key waits', started_at = coalesce(started_at, :now)
+SET state = 'cancelled', retention = {KEPT_CANCELLED}, reason = 'replaced', finished_at = :now,
+    worker = NULL, cancelling = 0, message = 'a newer job with the same unique key waits',
+    started_at = coalesce(started_at, :now)
 WHERE id = :id AND attempt = :attempt AND state = 'running'
 """
 START = """
