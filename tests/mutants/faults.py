@@ -89,8 +89,8 @@ FAULTS = (
     Fault(
         "a request to stop is forgotten when the attempt returns",
         "storage/settling.py",
-        "NOT INDEXED\nSET state = iif(cancelling, 'cancelled', 'completed'), "
-        "reason = iif(cancelling, 'cancelled', NULL)",
+        "NOT INDEXED\nSET state = {_COMPLETED}, retention = {_KEPT.format(state=_COMPLETED)},\n"
+        "    reason = iif(cancelling, 'cancelled', NULL)",
         "NOT INDEXED\nSET state = 'completed', reason = NULL",
         (CONTRACT, "tests.storage.test_machine"),
     ),
