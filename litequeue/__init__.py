@@ -22,6 +22,7 @@ The house, from the ground up; imports go down these floors, never up:
         heartbeat    renews the lease, reaps the dead, carries notes
         supervisor   several processes
         sandbox      a job in a child process of its own
+    executor futures                                    the executor of concurrent.futures
     testing                                             for the tests of users
     cli/                                                python -m litequeue
 """

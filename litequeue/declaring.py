@@ -123,7 +123,8 @@ class Declarations:
             )
         return self.hooks.before_enqueue
 
-    def _task_for(self, task: object) -> Task[..., Any]:
+    def task_for(self, task: object) -> Task[..., Any]:
+        """The task itself, or the one for a plain function or a name. Raises `InvalidTask` for others."""
         if isinstance(task, Task):
             return task
         if isinstance(task, str):

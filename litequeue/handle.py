@@ -19,7 +19,7 @@ from .storage.steps import StoredStep
 
 R = TypeVar("R")
 T = TypeVar("T")
-_SHORTEST_PAUSE, _LONGEST_PAUSE = 0.001, 0.05
+SHORTEST_PAUSE, LONGEST_PAUSE = 0.001, 0.05
 
 
 class Job(Generic[R]):
@@ -177,13 +177,13 @@ class Job(Generic[R]):
         """Wait until the job is final; its state. Raises `TimeoutError` after `timeout` seconds."""
         clock = self._desk.clock
         end = None if timeout is None else clock.monotonic() + duration(timeout, "timeout")
-        nap = _SHORTEST_PAUSE
+        nap = SHORTEST_PAUSE
         while self.refresh().state not in FINAL:
             left = None if end is None else (end - clock.monotonic()) / SECOND
             if left is not None and left <= 0:
                 raise TimeoutError(f"job {self.id} is still {self.state}; {self.explain()}")
             clock.sleep(nap if left is None else min(nap, left))
-            nap = min(2 * nap, _LONGEST_PAUSE)
+            nap = min(2 * nap, LONGEST_PAUSE)
         return self.state
 
     def result(self, timeout: float | timedelta | None = None) -> R:
@@ -200,13 +200,13 @@ class Job(Generic[R]):
         import asyncio
 
         limit = None if timeout is None else duration(timeout, "timeout") / SECOND
-        nap = _SHORTEST_PAUSE
+        nap = SHORTEST_PAUSE
         is_final = await self._is_final()  # looked at once, whatever the timeout
         try:
             async with asyncio.timeout(None if is_final else limit):
                 while not is_final:
                     await pause(nap)
-                    nap = min(2 * nap, _LONGEST_PAUSE)
+                    nap = min(2 * nap, LONGEST_PAUSE)
                     is_final = await self._is_final()
         except TimeoutError:
             why = await asyncio.to_thread(self.explain)

@@ -43,6 +43,7 @@ from .tasks import (
 from .workflow import Chain, Node
 
 if TYPE_CHECKING:
+    from .executor import JobExecutor
     from .worker import Worker
 
 P = ParamSpec("P")
@@ -153,7 +154,7 @@ class Queue(Declarations):
             if args:
                 raise InvalidOption("arguments are given both by place and as args=; choose one form")
             args, kwargs, options = explicit(kwargs)
-        chosen = self._task_for(task)
+        chosen = self.task_for(task)
         chosen.check(args, kwargs)
         return self.submit(Call(chosen, args, kwargs, options))
 
@@ -282,6 +283,13 @@ class Queue(Declarations):
             grace=duration(grace, "grace"),
         )
         return Worker(self, options)
+
+    def executor(self, *, threads: int = 1, processes: int = 0) -> JobExecutor:
+        """A `concurrent.futures.Executor` whose futures are jobs of this queue, with a worker of its own."""
+        from .executor import JobExecutor
+
+        worker = self.worker(threads=threads, processes=processes)
+        return JobExecutor(self, worker, runs_here=not processes)
 
     def workers(self) -> list[WorkerInfo]:
         """The workers that are alive on this file."""

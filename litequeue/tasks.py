@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import types
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from functools import cached_property, update_wrapper
 from itertools import islice
@@ -330,6 +331,8 @@ def task_name(function: object) -> str:
             f"{qualified} is defined inside a function, where no worker can find it; "
             "move it to the top of its module, or give it a name with @queue.task(name=…)"
         )
-    if inspect.ismethod(function):
+    if inspect.ismethod(function) or not isinstance(
+        getattr(function, "__self__", None), types.ModuleType | types.NoneType
+    ):
         raise InvalidTask(f"{qualified} is a method bound to an object; enqueue a function of a module")
     return f"{module_name(function)}:{qualified}"

@@ -50,12 +50,12 @@ FLOORS = (
         "workflow",
     },
     {"worker"},
-    {"messages", "aio", "executor", "testing"},
+    {"messages", "aio", "executor", "futures", "testing"},
     {"__init__"},
     {"cli", "web", "contrib", "__main__"},
 )
-# The one door upwards, by an import inside a function or for annotations: `queue.worker()` makes a worker.
-DOORS = {("queue", "worker")}
+# The doors upwards, by an import inside a function or for annotations: `queue.worker()` makes a worker.
+DOORS = {("queue", "worker"), ("queue", "executor")}
 # Rooms that may name `sqlite3.Connection`, and no more of sqlite3: a user hands them one or is handed one.
 NAME_CONNECTIONS = {
     "casting",

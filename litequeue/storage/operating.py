@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from sqlite3 import Connection, IntegrityError
 
 from . import flow, settling
@@ -66,6 +67,14 @@ def cancel(connection: Connection, id: int, now: int, message: str | None) -> bo
         flow.expire(connection, now)
         return True
     return _ask_to_stop(connection, id)
+
+
+def cancel_waiting(connection: Connection, ids: Iterable[int], now: int) -> list[int]:
+    """Cancel those of these jobs that wait; which."""
+    cancelled = [id for id in ids if _cancel_waiting(connection, id, now, None)]
+    if cancelled:
+        flow.expire(connection, now)
+    return cancelled
 
 
 def cancel_tree(connection: Connection, id: int, now: int, message: str | None) -> int:

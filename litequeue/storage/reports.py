@@ -60,6 +60,7 @@ MATCHING = {way: f"SELECT id FROM {way} {MATCHES} ORDER BY id LIMIT :limit" for 
 NEWEST_FIRST = {way: f"SELECT {COLUMNS} FROM {way} {MATCHES} ORDER BY id DESC LIMIT :limit" for way in WAYS}
 COUNT = {way: f"SELECT count(*) FROM {way} {MATCHES}" for way in WAYS}
 THESE = f"SELECT {COLUMNS} FROM litequeue_job WHERE id IN (SELECT value FROM json_each(?))"
+STATES = "SELECT id, state FROM litequeue_job WHERE id IN (SELECT value FROM json_each(?))"
 ONE = f"SELECT {COLUMNS} FROM litequeue_job WHERE id = ?"
 PAYLOAD = """
 SELECT coalesce(payload, (SELECT body FROM litequeue_blob WHERE job = :id AND kind = 'payload')), codec
@@ -156,6 +157,12 @@ class Reports:
             return [_snapshot(row) for row in _matches(connection, NEWEST_FIRST, chosen, 0, high, limit)]
 
         return self.database.read(operation)
+
+    def states(self, ids: Iterable[int]) -> dict[int, State]:
+        """The states of these jobs; those that are gone are not among them."""
+        wanted = json.dumps(list(ids))
+        found = self.database.read(lambda c: c.execute(STATES, (wanted,)).fetchall())
+        return {id: rows.state(state) for id, state in found}
 
     def count(self, chosen: Filter) -> int:
         """How many jobs match."""

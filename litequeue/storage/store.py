@@ -223,6 +223,11 @@ class Store:
             raise NotAllowed(f"job {job} is {state} and can not be cancelled any more")
         return state
 
+    def cancel_waiting(self, jobs: Sequence[int]) -> list[int]:
+        """Cancel those of these jobs that wait, and leave those that run or are final; which."""
+        now = self.clock.now()
+        return self.database.write(lambda c: operating.cancel_waiting(c, jobs, now), Durability.FULL)
+
     def cancel_tree(
         self, job: int, message: str | None = None, *, connection: Connection | None = None
     ) -> int:

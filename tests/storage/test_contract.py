@@ -651,6 +651,19 @@ class Cancel(ContractCase):
         self.clock.advance(5)
         self.assertEqual(self.claim(10, revive=frozenset({"app:new"})), [])
 
+    def test_only_those_that_wait(self) -> None:
+        running = self.enqueue()
+        self.claim_one()
+        ended = self.enqueue()
+        self.store.cancel(ended)
+        waiting = [self.enqueue(), self.enqueue(run_at=self.in_seconds(5))]
+        self.assertEqual(self.store.cancel_waiting([running, *waiting, ended, 99]), waiting)
+        for id in waiting:
+            self.assert_state(id, State.CANCELLED, "cancelled")
+        self.assert_state(running, State.RUNNING)
+        self.assertFalse(self.job(running).cancelling)
+        self.assertEqual(self.store.cancel_waiting(waiting), [])
+
     def test_a_running_job_is_flagged(self) -> None:
         id = self.enqueue()
         lease = self.claim_one()

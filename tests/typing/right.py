@@ -69,6 +69,16 @@ async def awaited() -> None:
     assert_type(download.enqueue("https://example.org").result(), bytes)
 
 
+def submitted() -> None:
+    with queue.executor(threads=4) as executor:
+        assert_type(executor.submit(double, 2).result(), int)
+        assert_type(executor.submit(double, 2).job, Job[int])
+        assert_type(executor.submit(plain, 1, right=2).result(), float)
+        assert_type(executor.submit(download, "https://example.org").result(), bytes)
+        assert_type(executor.map(double, [1, 2]), Iterator[int])
+        assert_type(executor.map(download, ["https://example.org"], timeout=5), Iterator[bytes])
+
+
 def annotated(task: Task[[int], int]) -> Job[int]:
     return task.enqueue(1)
 

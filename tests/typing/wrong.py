@@ -54,6 +54,14 @@ async def awaited() -> None:
     print(text)
 
 
+def submitted() -> None:
+    with queue.executor(threads=4) as executor:
+        executor.submit(double, "2")  # type: ignore[call-overload]
+        executor.submit(plain, 1)  # type: ignore[call-overload]
+        text: str = executor.submit(double, 2).result()  # type: ignore[assignment]
+        print(text)
+
+
 def steps() -> None:
     if job := current_job():
         job.step("one", plain, 1, "2")  # type: ignore[call-overload]

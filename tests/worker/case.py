@@ -10,6 +10,7 @@ import time
 import unittest
 import unittest.mock
 from collections.abc import Callable
+from pathlib import Path
 from sqlite3 import Connection
 from typing import Any
 
@@ -138,9 +139,9 @@ class FileCase(QuietCase):
         self.path = self.folder / "jobs.db"
         self.queue = self.make_queue()
 
-    def make_queue(self, **options: Any) -> Queue:
-        """Another handle on the same file."""
-        queue = Queue(self.path, **options)
+    def make_queue(self, path: Path | None = None, **options: Any) -> Queue:
+        """Another handle on the same file, or on another one."""
+        queue = Queue(path or self.path, **options)
         self.addCleanup(queue.close)
         return queue
 

@@ -76,7 +76,7 @@ class Burst(FileCase):
         self.assertEqual(done.refresh().state, State.COMPLETED)
 
     def test_what_can_not_be_resolved_does_not_hide_what_stands_behind_it(self) -> None:
-        absent = self.queue._task_for("elsewhere:task")
+        absent = self.queue.task_for("elsewhere:task")
         self.queue.enqueue_many(absent.call() for _ in range(2500))
         done = self.enqueue(self.note_task(), 1)
         self.burst()

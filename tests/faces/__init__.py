@@ -1,0 +1,1 @@
+"""The interfaces that people know from elsewhere, held against what these promise there."""
