@@ -220,7 +220,8 @@ class Want:
     The first `start` of at most `limit` jobs begin at once, the others wait in the worker; of tasks in
     `coroutines` it takes `slots` more, and no more than `total` of all. Tasks in `known` can be run (None:
     any can), those in `refused` can not, of others only the names come back. Parked jobs of tasks in `revive`
-    stand in line again. Only tasks in `quick` (None: all) may wait.
+    stand in line again. Only tasks in `quick` (None: all) may wait. With `job` it takes that one or none,
+    before its turn.
     """
 
     queue: str
@@ -233,6 +234,7 @@ class Want:
     total: int | None = None
     revive: frozenset[str] = frozenset()
     quick: frozenset[str] | None = None
+    job: int | None = None
 
 
 class Start(NamedTuple):

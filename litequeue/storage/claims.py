@@ -33,12 +33,17 @@ SELECT paused_at IS NOT NULL,
        max_running, rate_count, rate_period, burst
 FROM (SELECT :queue AS queue) LEFT JOIN litequeue_queue ON name = queue
 """
-CANDIDATES = """
-SELECT id, task, payload, codec, priority, failures, crashes, run_at, ack, max_crashes, meta, options,
-       attempt, expires_at, limit_key, takes, scheduled_for
+COLUMNS = """id, task, payload, codec, priority, failures, crashes, run_at, ack, max_crashes, meta, options,
+       attempt, expires_at, limit_key, takes, scheduled_for"""
+CANDIDATES = f"""
+SELECT {COLUMNS}
 FROM litequeue_job WHERE state = 'ready' AND parked = 0 AND queue = ?
 ORDER BY priority DESC, run_at, id LIMIT ?
 """
+CALL_UP = """
+UPDATE litequeue_job SET state = 'ready', parked = 0 WHERE id = ? AND state IN ('scheduled', 'ready')
+"""
+THIS_ONE = f"SELECT {COLUMNS} FROM litequeue_job WHERE id = ? AND state = 'ready' AND queue = ?"
 _CANDIDATE = (
     *(WHOLE, str, object, str, WHOLE, WHOLE, WHOLE, WHOLE, TEXT_OR_NONE, WHOLE_OR_NONE, TEXT_OR_NONE),
     *(TEXT_OR_NONE, WHOLE, WHOLE_OR_NONE, TEXT_OR_NONE, TEXT_OR_NONE, WHOLE_OR_NONE),
@@ -123,6 +128,9 @@ def claim(connection: Connection, worker: int, wants: Iterable[Want], now: int) 
     jobs: list[Claimed] = []
     met = _Met()
     for want in wants:
+        if want.job is not None:
+            jobs += _claim_one(connection, worker, want, want.job, now)
+            continue
         look = _look(connection, want.queue)
         if _is_past(look.expiry, now):
             met.ended += flow.expire(connection, now)
@@ -213,11 +221,24 @@ def _claim_within(
     return taken
 
 
+def _claim_one(connection: Connection, worker: int, want: Want, job: int, now: int) -> list[Claimed]:
+    """Claim this very job, before its turn."""
+    connection.execute(CALL_UP, (job,))
+    rows = connection.execute(THIS_ONE, (job, want.queue)).fetchall()
+    taken = [(sound(row, _CANDIDATE, "litequeue_job"), True) for row in rows]
+    return _take(connection, worker, want.queue, taken, now)
+
+
 def _claim_from(connection: Connection, worker: int, want: Want, now: int, met: _Met) -> list[Claimed]:
     for task in want.revive:
         connection.execute(REVIVE, (want.queue, task, want.limit + want.slots))
-    rows = _candidates(connection, want, now, met)
-    taken = [_claimed(connection, want.queue, row, started=started) for row, started in rows]
+    return _take(connection, worker, want.queue, _candidates(connection, want, now, met), now)
+
+
+def _take(
+    connection: Connection, worker: int, queue: str, rows: list[tuple[Row, bool]], now: int
+) -> list[Claimed]:
+    taken = [_claimed(connection, queue, row, started=started) for row, started in rows]
     for started_at, is_started in ((now, True), (None, False)):
         ids = [job.lease.job for job in taken if job.started is is_started]
         if ids:

@@ -9,6 +9,7 @@ from litequeue import job as records
 from litequeue.errors import JobNotFound, LeaseLost, LiteQueueError, NotAllowed
 from litequeue.job import (
     Cancelled,
+    Claimed,
     Crash,
     Failure,
     Filter,
@@ -400,6 +401,52 @@ class Claim(ContractCase):
         self.store.settle(records.Release(lease))
         self.claim_one()
         self.assertEqual((self.job(id).progress, self.job(id).progress_text), (None, None))
+
+
+class ClaimThis(ContractCase):
+    """One job by its id, before its turn: for whoever wants to see that one run."""
+
+    def take(self, id: int, queue: str = "default") -> list[Claimed]:
+        return list(self.store.claim(self.worker, [Want(queue, 1, 1, job=id)]).jobs)
+
+    def test_a_ready_one_a_scheduled_one_and_one_that_was_put_aside(self) -> None:
+        self.enqueue(priority=9)
+        ready, later = self.enqueue(), self.enqueue(run_at=self.in_seconds(60))
+        parked = self.enqueue("app:strange", priority=10)
+        self.assertEqual(self.claim(refused=frozenset({"app:strange"}), total=0), [])
+        self.claim(known=frozenset(), refused=frozenset({"app:strange"}))
+        self.assertTrue(self.job(parked).parked)
+        for id in (ready, later, parked):
+            (job,) = self.take(id)
+            self.assertEqual((job.lease, job.started), (Lease(id, 1), True))
+            self.assert_state(id, State.RUNNING)
+            self.complete(job.lease)
+            self.assert_state(id, State.COMPLETED)
+
+    def test_none_that_runs_is_final_or_lies_elsewhere(self) -> None:
+        running, done, elsewhere = self.enqueue(), self.enqueue(), self.enqueue(queue="mail")
+        for id in (running, done):
+            self.take(id)
+        self.complete(Lease(done, 1))
+        for id in (running, done, elsewhere, 1000):
+            self.assertEqual(self.take(id), [])
+        self.assertEqual(self.job(running).attempt, 1)
+        self.assertEqual([job.lease.job for job in self.take(elsewhere, "mail")], [elsewhere])
+
+    def test_a_paused_queue_and_a_full_one(self) -> None:
+        self.store.pause("default")
+        self.store.limit("default", records.Rule(max_running=1))
+        for id in (self.enqueue(), self.enqueue()):
+            self.assertEqual(len(self.take(id)), 1)
+
+    def test_a_late_worker_changes_nothing(self) -> None:
+        (job,) = self.take(self.enqueue())
+        self.die()
+        self.workers.reap()
+        self.assertEqual(self.take(job.lease.job)[0].lease, Lease(job.lease.job, 2))
+        for settlement in every_settlement(job.lease, self.clock.now()):
+            with self.assertRaises(LeaseLost):
+                self.store.settle(settlement)
 
 
 class Renew(ContractCase):
