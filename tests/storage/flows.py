@@ -22,6 +22,7 @@ from litequeue.job import (
     Turn,
 )
 from litequeue.storage.checks import broken
+from litequeue.storage.database import Database
 from tests.storage.engines import ERROR, ContractCase
 
 SECOND = 1_000_000
@@ -49,10 +50,10 @@ class FlowCase(ContractCase):
 
     def setUp(self) -> None:
         super().setUp()
-        self.addCleanup(self.assert_sound, self.store.database.path)
+        self.addCleanup(self.assert_sound, self.store.database)
 
-    def assert_sound(self, path: str) -> None:
-        with closing(sqlite3.connect(path)) as connection:
+    def assert_sound(self, database: Database) -> None:
+        with closing(sqlite3.connect(database.path)) as connection:
             self.assertEqual(broken(connection), [])
 
     # --- doing ---------------------------------------------------------------------------------------
