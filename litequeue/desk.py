@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from random import Random
 from typing import Any
 
 from .clock import Clock
@@ -20,12 +21,18 @@ class Desk:
     """What the handles, tasks and workers of one queue share: the file, seen through its rooms."""
 
     def __init__(
-        self, database: Database, clock: Clock, codec: Codec, types_of: Callable[[str], Types]
+        self,
+        database: Database,
+        clock: Clock,
+        codec: Codec,
+        types_of: Callable[[str], Types],
+        rng: Random | None = None,
     ) -> None:
         self.database = database
         self.clock = clock
         self.codec = codec
         self.types_of = types_of
+        self.rng = rng  # what waits between tries are drawn from; each worker's own chance if None
         self.store = Store(database, clock)
         self.reports = Reports(database)
         self.workers = Workers(database, clock)

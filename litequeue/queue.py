@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from random import Random
 from sqlite3 import Connection
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, Unpack, overload
 
@@ -89,6 +90,7 @@ class Queue(Declarations):
         super().__init__()
         self._caster = Caster(self, self._plain)
         self._durability = Durability(durability)
+        self._rng: Random | None = None
         self._opened: Desk | None = None
         self._opening = threading.RLock()  # a signal's handler may open it, too
         self._closed = False
@@ -296,11 +298,12 @@ class Queue(Declarations):
         desk = self.desk
         return [worker for worker in desk.reports.workers() if desk.workers.is_alive(worker)]
 
-    def drain(self, *, limit: int | None = None) -> int:
-        """Run every due job of this queue here and now, in order; how many. For tests and scripts."""
+    def drain(self, *, queues: Sequence[str] | None = None, limit: int | None = None) -> int:
+        """Run every due job of this queue, or of these, here and now; how many. For tests and scripts."""
         from .worker import drain
 
-        return drain(self, None if limit is None else whole(limit, "limit", 1, 2**62))
+        names = (self.name,) if queues is None else list_of_names(queues, "queues")
+        return drain(self, names, None if limit is None else whole(limit, "limit", 1, 2**62))
 
     @property
     def schedules(self) -> Schedules:
@@ -351,9 +354,24 @@ class Queue(Declarations):
                 if self._closed:
                     raise QueueClosed(f"{self.path}: this queue was closed; open another one")
                 if self._opened is None:
-                    database = Database(self.path, self._durability)
-                    self._opened = Desk(database, self.clock, self.codec, self._types_of)
+                    self._opened = self._desk_on(Database(self.path, self._durability))
         return self._opened
+
+    def _desk_on(self, database: Database) -> Desk:
+        return Desk(database, self.clock, self.codec, self._types_of, self._rng)
+
+    @contextmanager
+    def lying_in(self, database: Database, clock: Clock, rng: Random | None) -> Iterator[None]:
+        """Within the block, use this file, clock and chance instead of its own: for `litequeue.testing`."""
+        own = self.path, self.clock, self._rng, self._opened, self._closed
+        with self._opening:
+            self.path, self.clock, self._rng, self._closed = database.path, clock, rng, False
+            self._opened = self._desk_on(database)
+        try:
+            yield
+        finally:
+            with self._opening:
+                self.path, self.clock, self._rng, self._opened, self._closed = own
 
     def _types_of(self, task: str) -> Types:
         known = self.declared.get(task) or self._plain.get(task)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any, TypeVar
 
 from ..clock import SECOND
 from ..context import Mailbox
-from ..errors import DatabaseError, LeaseLost, WorkerError
-from ..job import Claimed, Complete, Ended, Fail, Note, Progress, Release, Settlement, Start, Turn
+from ..errors import DatabaseError, LeaseLost, NotAllowed, WorkerError
+from ..handle import Job
+from ..job import Claimed, Complete, Ended, Fail, Note, Progress, Release, Settlement, Start, Turn, Want
 from ..queue import Queue
 from ..resolve import Resolver
 from . import logs
@@ -23,42 +26,87 @@ from .settings import WorkerOptions
 from .teller import Teller
 from .transaction import NoTransaction, TaskTransaction, transaction_for
 
+T = TypeVar("T")
+E = TypeVar("E", bound=Execution)
 _LEASE = 3600 * SECOND  # no heartbeat renews it; where there are locks, a death is seen at once all the same
 
 
-def drain(queue: Queue, limit: int | None = None) -> int:
-    """Run every due job of the queue in this thread, in order; how many were run.
+def drain(queue: Queue, queues: Sequence[str], limit: int | None = None) -> int:
+    """Run every due job of these queues in this thread, in order; how many were run.
 
     Jobs that these enqueue are run too. Isolated tasks run in this process as well.
     """
-    return _Drain(queue).run(limit)
+    return _Drain(queue, queues, _execution(queue, Execution)).run(limit)
+
+
+def run_now(queue: Queue, job: Job[Any]) -> BaseException | None:
+    """Run this very job in this thread, before its turn; what its attempt raised.
+
+    Raises `NotAllowed` when it waits for others, runs or is final, `WorkerError` when its task is not here.
+    """
+    execution = _execution(queue, _Attentive)
+    _Drain(queue, [job.queue], execution).run_one(job)
+    return execution.raised
+
+
+class _Attentive(Execution):
+    """Remembers what was raised, which a worker keeps only in words."""
+
+    raised: BaseException | None = None
+
+    def failed(self, assignment: Assignment, error: BaseException) -> Settlement:
+        """The settlement, as for any worker."""
+        self.raised = error
+        return super().failed(assignment, error)
+
+
+def _execution(queue: Queue, kind: type[E]) -> E:
+    limits = Limits(queue.clock, lambda *_: True)
+    return kind(queue.clock, limits, queue.max_payload, Keeper(queue.desk), queue.desk.rng)
 
 
 class _Drain:
-    def __init__(self, queue: Queue) -> None:
+    def __init__(self, queue: Queue, queues: Sequence[str], execution: Execution) -> None:
         self._queue = queue
+        self._queues = tuple(queues)
         self._store = queue.desk.store
         self._workers = queue.desk.workers
         resolver = Resolver(queue.runnable, queue)
         self._knowledge = Knowledge(resolver)
         self._teller = Teller(queue.desk, resolver.task)
-        limits = Limits(queue.clock, lambda *_: True)
-        self._execution = Execution(queue.clock, limits, queue.max_payload, Keeper(queue.desk))
+        self._execution = execution
         self._worker = 0
         self._transaction: TaskTransaction | NoTransaction | None = None
 
     def run(self, limit: int | None) -> int:
+        return self._signed_on(lambda: self._run(limit))
+
+    def run_one(self, job: Job[Any]) -> None:
+        self._signed_on(lambda: self._run_this(job))
+
+    def _signed_on(self, work: Callable[[], T]) -> T:
         try:
             try:
-                return self._run(limit)
+                self._worker = self._workers.sign_on(identity(WorkerOptions(self._queues), _LEASE))
+                return work()
             finally:
                 self._leave()
         except BaseException:
             self._leave()  # again, in case it was this that a signal struck
             raise
 
+    def _run_this(self, job: Job[Any]) -> None:
+        self._knowledge.learn([job.task])
+        if job.task not in self._knowledge.known:
+            raise WorkerError(
+                f"job {job.id}: its task {job.task} can not be found here; import its module first"
+            )
+        claimed = self._take_turn(Turn(wants=(Want(job.queue, 1, 1, job=job.id),))).claim.jobs
+        if not claimed:
+            raise NotAllowed(f"job {job.id} can not be run now: {job.explain()}")
+        self._run_one(claimed[0])
+
     def _run(self, limit: int | None) -> int:
-        self._worker = self._workers.sign_on(identity(WorkerOptions((self._queue.name,)), _LEASE))
         declare(self._queue, self._queue.declared.values())
         fire(self._queue.desk, self._teller)
         # A script that only ever drains would not see the jobs of its killed runs again.
@@ -76,11 +124,12 @@ class _Drain:
         self._workers.sign_off(self._worker)
 
     def _claim(self) -> Claimed | None:
-        self._knowledge.meet_parked(self._store.parked_tasks([self._queue.name]))
+        self._knowledge.meet_parked(self._store.parked_tasks(self._queues))
         while True:
-            want = self._knowledge.want(self._queue.name, 1, 1, 0)
+            wants = (self._knowledge.want(name, 1, 1, 0) for name in self._queues)
             # Here a coroutine takes its turn like any other task.
-            claim = self._take_turn(Turn(wants=(replace(want, coroutines=frozenset()),))).claim
+            turn = Turn(wants=tuple(replace(want, coroutines=frozenset()) for want in wants))
+            claim = self._take_turn(turn).claim
             if claim.jobs or not (claim.unknown or claim.parked):
                 return claim.jobs[0] if claim.jobs else None
             self._knowledge.learn(claim.unknown)

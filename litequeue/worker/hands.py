@@ -47,7 +47,7 @@ class Hands:
         self._teller = teller
         self._limits = Limits(desk.clock, self._on_stuck)
         self._keeper = Keeper(desk)
-        self._execution = Execution(desk.clock, self._limits, max_payload, self._keeper)
+        self._execution = Execution(desk.clock, self._limits, max_payload, self._keeper, desk.rng)
         self._slots = Slots(options.threads, desk.clock, self._work)
         self._coroutines = Coroutines(self._work_async)
         self._sandboxes = Sandboxes(desk.clock, self._execution, self._keeper, max_payload)

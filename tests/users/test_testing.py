@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from datetime import timedelta
+from typing import Any, ClassVar
 
-from litequeue import Task
-from litequeue.testing import assert_enqueued, enqueued
+from litequeue import InvalidOption, Task
+from litequeue.testing import assert_enqueued, assert_not_enqueued, enqueued
 from tests.users.case import QueueCase
 from tests.users.things import Point, add, echo, move
 
 
-class TestEnqueued(QueueCase):
+class AssertionCase(QueueCase):
     def setUp(self) -> None:
         super().setUp()
         self.queue = self.make_queue(path=":memory:")
@@ -21,6 +22,8 @@ class TestEnqueued(QueueCase):
             assert_enqueued(self.queue, task, *args, **kwargs)
         return str(caught.exception).replace(f"{add.__module__}:", "")
 
+
+class TestEnqueued(AssertionCase):
     def test_all_jobs_oldest_first_in_all_lanes_whatever_became_of_them(self) -> None:
         self.assertEqual(enqueued(self.queue), [])
         jobs = [self.add.enqueue(1), self.queue.enqueue(echo), self.add.using(queue="mail").enqueue(2)]
@@ -37,7 +40,7 @@ class TestEnqueued(QueueCase):
         for found in (
             assert_enqueued(self.queue, self.add, 1, 2),
             assert_enqueued(self.queue, add, a=1, b=2),
-            assert_enqueued(self.queue, self.add.using(priority=1), 1, b=2),
+            assert_enqueued(self.queue, self.add, args=(1,), kwargs={"b": 2}),
             assert_enqueued(self.queue, self.add.name, 1, b=2),
         ):
             self.assertEqual(found, job)
@@ -56,14 +59,133 @@ class TestEnqueued(QueueCase):
         self.add.using(delay=1).enqueue(1, b=3)
         self.assertEqual(
             self.difference(self.add, 1, 2),
-            "add(1, 2) was not enqueued; the jobs of add are:\n  job 2: add(1, b=3), scheduled",
+            "add(1, 2) was not enqueued; the jobs of add are:\n"
+            "  job 2: add(1, b=3), scheduled\n"
+            "    b is 3, not 2",
         )
         self.queue.enqueue_many(self.add.call(number) for number in range(10, 30))
-        words = self.difference(add, 1, 2).splitlines()
-        self.assertEqual((len(words), words[-1]), (12, "  and 11 more"))
+        words = self.difference(add, 1).splitlines()
+        self.assertEqual(
+            (len(words), words[2:5]),
+            (22, ["    b is 3, not 1", "  job 3: add(10), ready", "    a is 10, not 1"]),
+        )
+        self.assertEqual(words[-1], "  and 11 more")
+
+    def test_arguments_known_only_by_their_place_or_to_one_side(self) -> None:
+        self.queue.enqueue("no:code", 1, 2, word="x")
+        self.assertEqual(
+            self.difference("no:code", 1, 3, other=4).splitlines()[2:],
+            ["    argument 2 is 2, not 3", "    other is not there, not 4", "    word is 'x', not left out"],
+        )
+
+    def test_of_long_values_the_part_where_they_differ(self) -> None:
+        self.queue.enqueue(echo, "x" * 500 + "yes" + "z" * 500)
+        words = self.difference(echo, "x" * 500 + "no").splitlines()[-1]
+        self.assertLess(len(words), 300)
+        self.assertIn(f"…{'x' * 20}yes", words)
+        self.assertIn(f"not …{'x' * 20}no'", words)
 
     def test_arguments_that_do_not_fit_are_not_there_either(self) -> None:
         self.queue.declared.clear()  # as if another process had stored it, with an older signature
         self.queue.enqueue(self.add.name, 1, 2, 3)
         self.assertIn("job 1: add(1, 2, 3), ready", self.difference(add, 9, 9, 9, 9))
         self.assertEqual(assert_enqueued(self.queue, add, 1, 2, 3).id, 1)
+
+
+class TestOptions(AssertionCase):
+    OPTIONS: ClassVar[dict[str, Any]] = {
+        "queue": "mail",
+        "priority": 5,
+        "delay": timedelta(minutes=1),
+        "expires": 600,
+        "tags": ["a", "b"],
+        "meta": {"by": "Ada"},
+    }
+
+    def test_those_that_are_said_are_compared_in_both_forms(self) -> None:
+        plain = self.add.enqueue(1)
+        job = self.add.using(**self.OPTIONS).enqueue(1)
+        for name, value in {
+            **self.OPTIONS,
+            "run_at": job.run_at,
+            "expires": job.created_at + timedelta(0, 600),
+        }.items():
+            with self.subTest(name):
+                self.assertEqual(assert_enqueued(self.queue, add, args=(1,), **{name: value}), job)
+                self.assertEqual(assert_enqueued(self.queue, self.add.using(**{name: value}), 1), job)
+        self.assertEqual(
+            assert_enqueued(self.queue, add, args=(1,), priority=0, delay=0, queue="default"), plain
+        )
+        self.assertEqual(assert_enqueued(self.queue, self.add, 1), plain)
+
+    def test_the_difference_in_words(self) -> None:
+        self.add.using(tags="x", expires=60).enqueue(1)
+        self.assertEqual(
+            self.difference(add, args=(1,), **self.OPTIONS).splitlines(),
+            [
+                "add(1) with queue='mail', priority=5, delay=60.0, expires=600.0, tags=['a', 'b'], "
+                "meta={'by': 'Ada'} was not enqueued; the jobs of add are:",
+                "  job 1: add(1), ready",
+                "    queue is 'default', not 'mail'",
+                "    priority is 0, not 5",
+                "    delay is 0.0, not 60.0",
+                "    expires is 60.0, not 600.0",
+                "    tags is ['x'], not ['a', 'b']",
+                "    meta is {}, not {'by': 'Ada'}",
+            ],
+        )
+        moment = self.add.using(delay=5).enqueue(2).run_at
+        self.assertIn(
+            f"run_at is {moment!r}, not ", self.difference(add, args=(2,), run_at=moment + timedelta(1))
+        )
+
+    def test_what_the_task_says_itself_counts_only_where_using_says_more(self) -> None:
+        task: Task[..., int] = self.queue.task(name="t", priority=5, retry=3)(add)
+        job = task.using(priority=1).enqueue(1)
+        self.assertEqual(assert_enqueued(self.queue, task, 1), job)
+        self.assertIn("priority is 1, not 5", self.difference(task.using(queue="default"), 1))
+        self.assertEqual(assert_enqueued(self.queue, task.using(queue="default", priority=1), 1), job)
+
+    def test_what_can_not_be_compared_is_refused(self) -> None:
+        self.add.using(timeout=5).enqueue(1)
+        for task, args, kwargs in (
+            (add, (), {"args": (1,), "timeout": 5}),
+            (self.add.using(timeout=5), (1,), {}),
+        ):
+            with self.assertRaisesRegex(InvalidOption, "timeout can not be compared, only queue, priority"):
+                assert_enqueued(self.queue, task, *args, **kwargs)
+        with self.assertRaisesRegex(InvalidOption, "there is no option 'colour'"):
+            assert_enqueued(self.queue, add, args=(1,), colour="red")
+
+    def test_an_enqueue_takes_its_time(self) -> None:
+        queue = self.make_queue(path=":memory:", clock=None)
+        job = queue.task(add).using(delay=60, expires=90).enqueue(1)
+        self.assertEqual(assert_enqueued(queue, add, args=(1,), delay=60, expires=90), job)
+        with self.assertRaises(AssertionError):
+            assert_enqueued(queue, add, args=(1,), delay=62)
+
+
+class TestNotEnqueued(AssertionCase):
+    def found(self, *args: Any, **kwargs: Any) -> str:
+        with self.assertRaises(AssertionError) as caught:
+            assert_not_enqueued(self.queue, *args, **kwargs)
+        return str(caught.exception).replace(f"{add.__module__}:", "")
+
+    def test_what_is_there_is_shown(self) -> None:
+        assert_not_enqueued(self.queue, add)
+        self.add.using(priority=5).enqueue(1, 2)
+        self.add.enqueue(3)
+        assert_not_enqueued(self.queue, echo)
+        assert_not_enqueued(self.queue, add, 1)
+        assert_not_enqueued(self.queue, add, args=(1, 2), priority=4)
+        self.assertEqual(self.found(add, 1, b=2), "add(1, b=2) was enqueued:\n  job 1: add(1, 2), ready")
+        self.assertEqual(
+            self.found(add, args=(1, 2), priority=5),
+            "add(1, 2) with priority=5 was enqueued:\n  job 1: add(1, 2), ready",
+        )
+
+    def test_without_arguments_any_job_of_the_task(self) -> None:
+        self.add.enqueue(1)
+        self.add.enqueue(2)
+        expected = "add was enqueued:\n  job 1: add(1), ready\n  job 2: add(2), ready"
+        self.assertEqual(self.found(self.add), expected)
