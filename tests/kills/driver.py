@@ -8,12 +8,14 @@ from collections import deque
 from pathlib import Path
 
 from litequeue.errors import LeaseLost
-from litequeue.job import Claimed, Filter, NewWorker, Start, State, Turn
+from litequeue.job import WAITING, Claimed, Filter, NewWorker, Start, Turn
 from litequeue.storage.reports import Reports
 
+from .flows import FLOWS
 from .operations import OPERATIONS, QUEUES
-from .told import ToldDatabase, ToldDesk
+from .told import ToldDatabase, ToldDesk, ToldQueue
 
+ANY = Filter()
 _MOST_WAITING = 400
 _REMEMBERED = 100
 
@@ -28,7 +30,8 @@ class Driver:
         self.path = Path(database.path)
         self.random = chance
         self.database, self.diary = database, database.diary
-        self.store, self.workers = desk.store, desk.workers
+        self.store, self.workers, self.schedules = desk.store, desk.workers, desk.schedules
+        self.queue = ToldQueue(desk, retention=None)
         self.held: list[Claimed] = []
         self.mine: deque[int] = deque(maxlen=_REMEMBERED)
         self.worker = 0
@@ -40,8 +43,8 @@ class Driver:
 
     def drive(self) -> None:
         """Do one thing after another, until killed."""
-        acts = [operation.act for operation in OPERATIONS]
-        weights = [operation.weight for operation in OPERATIONS]
+        acts = [operation.act for operation in OPERATIONS + FLOWS]
+        weights = [operation.weight for operation in OPERATIONS + FLOWS]
         self.sign_on()
         while True:
             if time.monotonic() - self._renewed > self._lease / 3e6:
@@ -91,14 +94,14 @@ class Driver:
         self._tokens += 1
         return f"{self.diary.actor}-{self._tokens}"
 
-    def some_job(self) -> int:
+    def some_job(self, chosen: Filter = ANY) -> int:
         """A job of anybody's, rather a new one."""
-        newest = self._reports.jobs(Filter(), limit=200)
+        newest = self._reports.jobs(chosen, limit=200)
         return self.random.choice(newest).id if newest else 1
 
     def is_full(self) -> bool:
         """Whether enough jobs wait, so that the drain at the end is short; asked for now and then."""
         if self.random.random() < 0.1:
             counts = [self._reports.counts(queue) for queue in QUEUES]
-            self._waiting = sum(count[State.READY] + count[State.SCHEDULED] for count in counts)
+            self._waiting = sum(count[state] for count in counts for state in WAITING)
         return self._waiting > _MOST_WAITING

@@ -10,35 +10,50 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from litequeue.storage import checks
 from litequeue.storage.enqueuing import LAST_ID
 
 from .history import OK, REFUSED, UNKNOWN, Event
-from .told import token_of
+from .told import gist, token_of
+
+if TYPE_CHECKING:
+    from .ties import Ties
 
 JOBS = """
 SELECT id, coalesce(payload, (SELECT body FROM litequeue_blob WHERE job = id AND kind = 'payload')),
-       task, state, attempt
+       task, state, attempt, reason, max_crashes, ack, expires_at, created_at, unique_key, limit_key,
+       schedule, scheduled_for,
+       coalesce(result, (SELECT body FROM litequeue_blob WHERE job = id AND kind = 'result'))
 FROM litequeue_job
 """
+EDGES = "SELECT child, parent, runs_on, passes FROM litequeue_edge ORDER BY child, number"
 Lease = tuple[int, int]
 NEVER = 2**63
 
 
 class Asked(NamedTuple):
-    """One job that somebody asked to have stored; `id` when it was told one that is to last."""
+    """One job that somebody asked to have stored; `id` when it was told one that is to last.
+
+    `found` is the job that it was given instead, which has the unique key.
+    """
 
     token: str
     id: int | None
     event: Event
     batch: dict[str, Any]
+    found: int | None = None
 
     @property
     def is_undone(self) -> bool:
         """Whether its transaction was rolled back, so that its id is another's now."""
         return bool(self.event.asked.get("rolled_back"))
+
+    @property
+    def flow(self) -> dict[str, Any]:
+        """Its key, its limit and its parents."""
+        return self.batch.get("flow") or {}
 
 
 class Taken(NamedTuple):
@@ -49,6 +64,7 @@ class Taken(NamedTuple):
     priority: int
     run_at: int
     task: str
+    received: Any
     worker: int
     event: Event
 
@@ -81,6 +97,25 @@ class Stored(NamedTuple):
     task: str
     state: str
     attempt: int
+    reason: str | None = None
+    max_crashes: int | None = None
+    ack: str | None = None
+    expires_at: int | None = None
+    created_at: int = 0
+    unique_key: str | None = None
+    limit_key: str | None = None
+    schedule: str | None = None
+    scheduled_for: int | None = None
+    result: str | None = None
+
+
+class Edge(NamedTuple):
+    """One job waits for another, which is to end so."""
+
+    child: int
+    parent: int
+    runs_on: str
+    passes: bool
 
 
 @dataclass(frozen=True)
@@ -88,6 +123,7 @@ class Remains:
     """What the file holds in the end."""
 
     jobs: dict[int, Stored] = field(default_factory=dict)
+    edges: tuple[Edge, ...] = ()
     effects: tuple[Lease, ...] = ()
     ledger: tuple[str, ...] = ()
     workers: int = 0
@@ -112,6 +148,13 @@ class Evidence:
         return [event for event in self._by_job.get(job, ()) if event.do in verbs]
 
     @cached_property
+    def ties(self) -> Ties:
+        """What ties jobs to each other."""
+        from .ties import Ties
+
+        return Ties(self)
+
+    @cached_property
     def _by_verb(self) -> dict[str, list[Event]]:
         return grouped((event.do, event) for event in self.events)
 
@@ -122,16 +165,16 @@ class Evidence:
     @cached_property
     def asked(self) -> list[Asked]:
         """Every job that was asked to be stored, but for those that tasks enqueue in their transactions."""
-        return [one for event in self.all("enqueue") for one in _each_asked(event)]
+        return [one for event in self.all("enqueue", "enqueue_flow") for one in _each_asked(event)]
 
     @cached_property
     def taken(self) -> list[Taken]:
         """Every job that was claimed, as far as the claimer lived to hear of it."""
         return [
-            Taken((job, attempt), queue, priority, run_at, task, event.asked["worker"], event)
+            Taken((job, attempt), queue, priority, run_at, task, received, event.asked["worker"], event)
             for event in self.all("turn")
             if event.outcome == OK
-            for job, attempt, queue, priority, run_at, task in event.got["jobs"]
+            for job, attempt, queue, priority, run_at, task, received in event.got["jobs"]
         ]
 
     @cached_property
@@ -201,6 +244,17 @@ class Evidence:
         """Until when the lease of a worker surely runs, by what it had been told at an instant."""
         return max((until for told, until in self._renewals.get(worker, ()) if told <= at), default=0)
 
+    def surely_held_until(self, claim: Taken, seen: Event) -> int:
+        """Until when this lease was surely held, by what was told before the event `seen` began."""
+        endings = self.endings_of.get(claim.lease, ())
+        settled = (one.event.invoked for one in endings if one.answer != REFUSED)
+        return min(
+            self.leased_until(claim.worker, seen.invoked),
+            self.alive_until[claim.event.actor],
+            self.left.get(claim.worker, NEVER),
+            min(settled, default=NEVER),
+        )
+
     @cached_property
     def left(self) -> dict[int, int]:
         """When each worker asked to be signed off."""
@@ -236,7 +290,9 @@ def _each_asked(event: Event) -> Iterator[Asked]:
     ids = iter(event.got if is_lasting else ())
     for batch in event.asked["batches"]:
         for token in batch["tokens"]:
-            yield Asked(token, next(ids, None), event, batch)
+            told = next(ids, None)
+            id, is_new = told if isinstance(told, list | tuple) else (told, True)
+            yield Asked(token, id if is_new else None, event, batch, None if is_new else id)
 
 
 def _each_ending(event: Event) -> Iterator[Ending]:
@@ -251,7 +307,10 @@ def look(path: Path) -> Remains:
     with closing(sqlite3.connect(path)) as connection:
         rows = connection.execute(JOBS).fetchall()
         return Remains(
-            jobs={row[0]: Stored(row[0], token_of(row[1]), *row[2:]) for row in rows},
+            jobs={
+                row[0]: Stored._make((row[0], token_of(row[1]), *row[2:-1], gist(row[-1]))) for row in rows
+            },
+            edges=tuple(Edge(*row) for row in connection.execute(EDGES).fetchall()),
             effects=tuple(connection.execute("SELECT job, attempt FROM effect").fetchall()),
             ledger=tuple(row[0] for row in connection.execute("SELECT token FROM ledger").fetchall()),
             workers=connection.execute("SELECT count(*) FROM litequeue_worker").fetchone()[0],

@@ -18,11 +18,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from litequeue.errors import JobNotFound, LeaseLost, NotAllowed
+from litequeue.errors import DuplicateJob, JobNotFound, LeaseLost, NotAllowed
 
 OK, REFUSED, ERROR, UNKNOWN = "ok", "refused", "error", "unknown"
 INVOKE, NOTE = "invoke", "note"
-REFUSALS = (LeaseLost, NotAllowed, JobNotFound)
+REFUSALS = (LeaseLost, NotAllowed, JobNotFound, DuplicateJob)
 _FUSE = (-5, -3)  # powers of ten, in seconds
 
 

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from contextlib import closing
 from typing import TYPE_CHECKING, NamedTuple
 
-from litequeue.errors import JobNotFound, LeaseLost, NotAllowed
 from litequeue.job import (
     Cancelled,
     Claimed,
@@ -25,6 +24,7 @@ from litequeue.job import (
     Want,
 )
 
+from .history import REFUSALS
 from .tasks import ADD_EFFECT, EFFECT, ONCE, WORK, child_of
 from .told import asked_for, now, payload, token_of
 
@@ -132,12 +132,10 @@ def ending(driver: Driver, job: Claimed) -> Settlement | None:
     """How this job ends; None when it can only be completed by its effect."""
     chance, lease = driver.random, job.lease
     later = now() + chance.randint(0, 50_000)
+    result = f'"{lease.job}/{lease.attempt}"' + " " * chance.choice((0, 5_000))
     ways: list[tuple[Settlement, float]] = [
         (Complete(lease), 10 if job.task != EFFECT else 0),
-        (
-            Complete(lease, '"result"' + " " * chance.choice((0, 5_000)), "json"),
-            3 if job.task != EFFECT else 0,
-        ),
+        (Complete(lease, result, "json"), 3 if job.task != EFFECT else 0),
         (Fail(lease, WRONG), 1),
         (Fail(lease, WRONG, later), 1),
         (Snoozed(lease, later), 1),
@@ -176,7 +174,7 @@ def refusable(action: Callable[[], object]) -> None:
     """Do what may rightly be refused."""
     try:
         action()
-    except (LeaseLost, NotAllowed, JobNotFound):
+    except REFUSALS:
         return
 
 
@@ -252,9 +250,11 @@ OPERATIONS = (
 FUSES = {
     "enqueue": 0.002,
     "enqueue_many": 0.02,
+    "enqueue_flow": 0.004,
     "turn": 0.001,
     "settle_in": 0.004,
     "cancel": 0.005,
+    "cancel_tree": 0.01,
     "retry": 0.005,
     "delete": 0.005,
     "prune": 0.005,
@@ -264,5 +264,8 @@ FUSES = {
     "sign_off": 0.01,
     "renew": 0.002,
     "reap": 0.006,
+    "fire": 0.01,
+    "pause_schedule": 0.01,
+    "resume_schedule": 0.01,
     "checkpoint": 0.03,
 }

@@ -12,13 +12,17 @@ from typing import NamedTuple
 
 from .evidence import NEVER, Evidence, Taken
 from .history import OK, Event
+from .ties import AGAIN
 
 Key = tuple[int, int, int]
 LAST: Key = (2**63, 0, 0)
 
 
 class Ready(NamedTuple):
-    """A job that was surely ready for a while, and could be claimed once its `run_at` had come."""
+    """A job that was surely ready for a while, and could be claimed once its `run_at` had come.
+
+    It is tied to no other: when a child, or what is limited, could be claimed only the file knows.
+    """
 
     key: Key
     since: int
@@ -89,6 +93,7 @@ def _must_be_seen(ready: Ready, look: Look) -> bool:
 
 def waits(evidence: Evidence) -> dict[str, list[Ready]]:
     """For each queue, when its jobs were surely ready before they were claimed."""
+    ties = evidence.ties
     enqueued = evidence.acknowledged
     found: dict[str, list[Ready]] = {}
     for claim in evidence.taken:
@@ -98,7 +103,7 @@ def waits(evidence: Evidence) -> dict[str, list[Ready]]:
             since = enqueued[job].event.ended or NEVER
         elif attempt > 1:
             since = _given_back(evidence, claim)
-        if since < claim.event.invoked and not evidence.on(job, "retry"):
+        if since < claim.event.invoked and not evidence.on(job, "retry") and not ties.is_tied(job):
             found.setdefault(claim.queue, []).append(Ready(claim.key, since, claim.event.invoked, claim.task))
     return found
 
@@ -107,7 +112,7 @@ def _given_back(evidence: Evidence, claim: Taken) -> int:
     """When somebody was told that the attempt before this claim ended with the job waiting again."""
     job, attempt = claim.lease
     for ending in evidence.endings_of.get((job, attempt - 1), ()):
-        if ending.answer == OK and ending.kind in ("again", "snooze", "release"):
+        if ending.answer == OK and ending.kind in AGAIN:
             return ending.event.ended or NEVER
     return NEVER
 
@@ -126,7 +131,7 @@ def _look(event: Event, queue: str, limit: int, known: frozenset[str] | None) ->
     jobs = [job for job in event.got["jobs"] if job[2] == queue]
     if jobs:
         yield Look(max((-job[3], job[4], job[0]) for job in jobs), event, known)
-    if len(jobs) < limit and len(event.asked["wants"]) == 1:
+    if len(jobs) < limit and len(event.asked["wants"]) == 1 and not event.got.get("put_aside"):
         yield Look(LAST, event, known)
 
 

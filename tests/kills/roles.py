@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import json
 import logging
 import os
 import random
@@ -20,15 +21,15 @@ from litequeue import Queue
 from litequeue.__main__ import main
 from litequeue.cli import work as work_command
 from litequeue.job import FINAL
-from litequeue.storage.database import Database
 from litequeue.storage.gate import Durability
 from litequeue.worker import logs
 
 from .driver import Driver
+from .flows import add_schedules
 from .history import Diary
 from .operations import FUSES, QUEUES
-from .tasks import ONCE, once, work
-from .told import ToldDatabase, ToldDesk, ToldQueue
+from .tasks import GATHER, ONCE, gather, once, work
+from .told import ToldDatabase, ToldDesk, ToldQueue, gist
 
 TABLES = (
     "CREATE TABLE effect (job INTEGER, attempt INTEGER)",
@@ -78,8 +79,9 @@ def become(part: Part) -> int:
 
 
 def found(part: Part, diary: Diary) -> None:
-    """Make the file, and the tables of its user."""
-    Database(str(part.path)).close()
+    """Make the file, its schedules, and the tables of its user."""
+    with Queue(part.path, retention=None) as queue:
+        add_schedules(queue)
     connection = sqlite3.connect(part.path)
     for statement in TABLES:
         connection.execute(statement)
@@ -93,7 +95,7 @@ def drive(part: Part, diary: Diary) -> None:
 
 def run_worker(part: Part, diary: Diary) -> None:
     """Be a worker as `Queue.worker` makes one."""
-    with telling_when_once_begins(diary):
+    with telling_what_begins(diary):
         queue = ToldQueue(ToldDesk(open_file(part, diary)), lease=WORKER_LEASE)
         queue.worker(queues=QUEUES, threads=diary.random.choice((1, 2, 4))).run()
 
@@ -110,7 +112,7 @@ def run_program(part: Part, diary: Diary) -> None:
     with (
         mock.patch.object(work_command, "making", making),
         mock.patch.object(logs, "configure"),
-        telling_when_once_begins(diary),
+        telling_what_begins(diary),
     ):
         code = main([*arguments, "--threads", str(diary.random.choice((1, 2)))])
     if code:
@@ -122,8 +124,10 @@ def drain(part: Part, diary: Diary) -> None:
     queue = ToldQueue(ToldDesk(open_file(part, diary)), lease=WORKER_LEASE)
     for name in QUEUES:
         queue.desk.store.resume(name)
+    for schedule in queue.schedules:
+        queue.schedules.pause(schedule.name)
     deadline = time.monotonic() + TIME_TO_DRAIN
-    with telling_when_once_begins(diary), queue.worker(queues=QUEUES, threads=4):
+    with telling_what_begins(diary), queue.worker(queues=QUEUES, threads=4):
         while open_jobs(queue) and time.monotonic() < deadline:
             time.sleep(0.02)
     queue.close()
@@ -151,17 +155,28 @@ def open_jobs(queue: ToldQueue) -> int:
 
 
 @contextmanager
-def telling_when_once_begins(diary: Diary) -> Iterator[None]:
-    """Have the task that is to run at most once say when it does."""
+def telling_what_begins(diary: Diary) -> Iterator[None]:
+    """Have the task that is to run at most once say when it does, and the one that is given results which."""
     from .tasks import running
 
-    def told(token: str, padding: str = "") -> None:
+    def told_once(token: str, padding: str = "") -> None:
         job = running()
         diary.note("began", lease=(job.id, job.attempt))
 
-    assert once.name == ONCE
-    with mock.patch.object(once, "function", told):
+    def told_given(received: object, token: str, padding: str = "") -> object:
+        job = running()
+        diary.note("given", lease=(job.id, job.attempt), value=_gists(received))
+        return work(token, padding)
+
+    assert (once.name, gather.name) == (ONCE, GATHER)
+    with mock.patch.object(once, "function", told_once), mock.patch.object(gather, "function", told_given):
         yield
+
+
+def _gists(received: object) -> object:
+    values = received if isinstance(received, list) else [received]
+    gists = [None if value is None else gist(json.dumps(value)) for value in values]
+    return isinstance(received, list), gists
 
 
 def listen_to_log(diary: Diary) -> None:

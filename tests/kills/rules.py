@@ -14,8 +14,25 @@ from collections.abc import Callable, Iterator, Sequence
 from litequeue.job import FINAL
 
 from .evidence import NEVER, Asked, Ending, Evidence
+from .graphs import (
+    callbacks_run_as_the_parent_ended,
+    children_get_the_results_of_their_parents,
+    children_wait_their_turn,
+    edges_are_as_asked_for,
+    ends_have_a_cause,
+    graphs_are_whole,
+    may_be_useless,
+)
 from .history import ERROR, OK, REFUSED, Event
 from .order import nothing_is_overtaken, nothing_ready_is_passed_over
+from .shares import (
+    a_duplicate_is_alive,
+    a_firing_makes_one_job,
+    a_unique_key_is_held_by_one,
+    limits_hold,
+    no_firing_is_left_out,
+    nothing_is_fired_before_its_time,
+)
 from .tasks import EFFECT, child_of
 
 Rule = Callable[[Evidence], Iterator[str]]
@@ -45,20 +62,24 @@ def no_unexpected_error(evidence: Evidence) -> Iterator[str]:
 
 def acknowledged_is_stored(evidence: Evidence) -> Iterator[str]:
     """Every enqueue that returned is stored under its id, unless it was deleted or pruned."""
+    ties = evidence.ties
     for one in evidence.asked:
         if one.id is None:
             continue
         stored = evidence.remains.jobs.get(one.id)
         if stored is None and not may_be_gone(evidence, one):
             yield f"job {one.id} ({one.token}) was acknowledged and is not there"
-        if stored is not None and stored.token != one.token:
+        tokens = {one.token, *(other.token for other in ties.replacing(one.id))}
+        if stored is not None and stored.token not in tokens:
             yield f"job {one.id} was acknowledged as {one.token} and is {stored.token}"
 
 
 def may_be_gone(evidence: Evidence, one: Asked) -> bool:
-    """Whether somebody deleted the job, or it had ended and its retention was short."""
+    """Whether somebody deleted the job, or it had ended and its retention was short, or it had no use."""
     assert one.id is not None
     if any(event.outcome != REFUSED for event in evidence.on(one.id, "delete")):
+        return True
+    if may_be_useless(one):
         return True
     retention = one.batch["retention"]
     return retention is not None and retention < _LASTING and may_have_ended(evidence, one)
@@ -67,7 +88,7 @@ def may_be_gone(evidence: Evidence, one: Asked) -> bool:
 def may_have_ended(evidence: Evidence, one: Asked) -> bool:
     """Whether something happened to the job that can bring it to an end."""
     assert one.id is not None
-    if any(event.outcome != REFUSED for event in evidence.on(one.id, "cancel")):
+    if evidence.ties.cancels(one.id):
         return True
     endings = (
         ending
@@ -94,6 +115,8 @@ def stored_was_asked_for(evidence: Evidence) -> Iterator[str]:
     undone = {one.token for one in evidence.asked if one.is_undone}
     times = Counter(job.token for job in evidence.remains.jobs.values())
     for job in evidence.remains.jobs.values():
+        if job.schedule is not None:
+            continue
         if job.token not in wanted:
             yield f"job {job.id} ({job.token}) is stored, and nobody asked for it"
         if job.token in undone:
@@ -173,23 +196,11 @@ def a_lease_has_one_owner(evidence: Evidence) -> Iterator[str]:
         job, attempt = next_claim.lease
         for claim in evidence.taken_as.get((job, attempt - 1), ()):
             ended = next_claim.event.ended or NEVER
-            if ended < surely_held_until(evidence, claim.lease, next_claim.event):
+            if ended < evidence.surely_held_until(claim, next_claim.event):
                 yield (
                     f"job {job} attempt {attempt} was given to actor {next_claim.event.actor} while actor "
                     f"{claim.event.actor} held attempt {attempt - 1}"
                 )
-
-
-def surely_held_until(evidence: Evidence, lease: tuple[int, int], seen: Event) -> int:
-    """Until when this lease was surely held, by what was told before the event `seen` began."""
-    (claim, *_) = evidence.taken_as[lease]
-    settled = (one.event.invoked for one in evidence.endings_of.get(lease, ()) if one.answer != REFUSED)
-    return min(
-        evidence.leased_until(claim.worker, seen.invoked),
-        evidence.alive_until[claim.event.actor],
-        evidence.left.get(claim.worker, NEVER),
-        min((at for at in settled), default=NEVER),
-    )
 
 
 def no_lease_ends_early(evidence: Evidence) -> Iterator[str]:
@@ -215,7 +226,7 @@ def _explains(evidence: Evidence, refused: Ending, endings: Sequence[Ending]) ->
     before = (one for one in endings if one is not refused and one.event.invoked < (refused.event.ended or 0))
     if any(one.answer != REFUSED for one in before):
         return True
-    return refused.is_in_transaction and bool(evidence.on(refused.lease[0], "cancel"))
+    return refused.is_in_transaction and bool(evidence.ties.cancels(refused.lease[0]))
 
 
 def attempts_rise(evidence: Evidence) -> Iterator[str]:
@@ -241,14 +252,20 @@ def the_late_are_refused(evidence: Evidence) -> Iterator[str]:
 
 def an_end_stands(evidence: Evidence) -> Iterator[str]:
     """What was accepted as the end of a job is how it is stored, unless an operator came between."""
+    ties = evidence.ties
     for ending in evidence.endings:
         state = _ENDING_KINDS.get(ending.kind)
         stored = evidence.remains.jobs.get(ending.lease[0])
         if state is None or ending.answer != OK or stored is None:
             continue
-        if not evidence.on(stored.id, "cancel", "retry") and (stored.state, stored.attempt) != (
-            state,
-            ending.lease[1],
+        if (
+            not ties.cancels(stored.id)
+            and not evidence.on(stored.id, "retry")
+            and (stored.state, stored.attempt)
+            != (
+                state,
+                ending.lease[1],
+            )
         ):
             yield (
                 f"job {stored.id} attempt {ending.lease[1]} was accepted as {state}, and is {stored.state} "
@@ -361,4 +378,16 @@ RULES: tuple[Rule, ...] = (
     once_is_at_most_once,
     nothing_is_overtaken,
     nothing_ready_is_passed_over,
+    graphs_are_whole,
+    edges_are_as_asked_for,
+    children_wait_their_turn,
+    children_get_the_results_of_their_parents,
+    callbacks_run_as_the_parent_ended,
+    ends_have_a_cause,
+    a_unique_key_is_held_by_one,
+    a_duplicate_is_alive,
+    limits_hold,
+    a_firing_makes_one_job,
+    nothing_is_fired_before_its_time,
+    no_firing_is_left_out,
 )

@@ -1,4 +1,4 @@
-"""The tasks of a storm. How an attempt ends is drawn from its token, so every worker would do the same."""
+"""The tasks of a storm. How an attempt ends is drawn from its job, so every worker would do the same."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from litequeue.context import RunningJob
 
 queue = Queue(os.environ.get("LITEQUEUE_STORM", ":memory:"))
 AGAIN = Retry(None, base=0.01, max_delay=0.05)
-WORK, EFFECT, ONCE = (f"{__name__}:{name}" for name in ("work", "effect", "once"))
+WORK, EFFECT, ONCE, GATHER = (f"{__name__}:{name}" for name in ("work", "effect", "once", "gather"))
+TICK = "tick"  # the token of every job that a schedule makes
 ADD_EFFECT = "INSERT INTO effect (job, attempt) VALUES (?, ?)"
 
 
@@ -29,7 +30,7 @@ def child_of(token: str) -> str:
 def work(token: str, padding: str = "") -> str | None:
     """End in one of the ways there are."""
     job = running()
-    chance = random.Random(f"{token}/{job.attempt}")
+    chance = random.Random(f"{token}/{job.id}/{job.attempt}")
     ways: list[Callable[[], str | None]] = [
         *[lambda: None] * 8,
         *[lambda: token] * 4,
@@ -60,6 +61,12 @@ def effect(token: str, padding: str = "") -> str:
 @queue.task(ack="early")
 def once(token: str, padding: str = "") -> None:
     """Run at most once."""
+
+
+@queue.task(retry=AGAIN)
+def gather(received: object, token: str, padding: str = "") -> str | None:
+    """Take what its parents returned, and end in any way."""
+    return work(token, padding)
 
 
 def running() -> RunningJob:

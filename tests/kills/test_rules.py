@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import unittest
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from tests.kills import order, rules
-from tests.kills.history import ERROR, REFUSED, UNKNOWN
+from tests.kills import graphs, order, rules, shares
+from tests.kills.history import ERROR, OK, REFUSED, UNKNOWN
 from tests.kills.rules import RULES, Rule
-from tests.kills.tale import LEASE, Tale, good_tale
-from tests.kills.tasks import EFFECT
-from tests.kills.verdict import findings, late_settlements, struck
+from tests.kills.tale import LEASE, Node, Tale, good_firings, good_graph, good_tale
+from tests.kills.tasks import EFFECT, GATHER
+from tests.kills.verdict import findings, late_settlements, struck, tied
 
 Twist = Callable[[Tale], object]
 
 
-class TestRules(unittest.TestCase):
+class RuleCase(unittest.TestCase):
+    """Tells a good tale with a twist, and asks a rule what it finds."""
+
+    good: Callable[[], Tale] = staticmethod(good_tale)
+
     def assert_catches(self, rule: Rule, pattern: str, twist: Twist) -> None:
         """The rule finds what the twist does to a good tale, and only that."""
-        tale = good_tale()
+        tale = self.good()
         twist(tale)
         found = list(rule(tale.evidence()))
         self.assertTrue(found, "the rule found nothing")
@@ -28,10 +34,12 @@ class TestRules(unittest.TestCase):
 
     def assert_passes(self, twist: Twist) -> None:
         """Nothing is found when the twist is done to a good tale."""
-        tale = good_tale()
+        tale = self.good()
         twist(tale)
         self.assertEqual(findings(tale.evidence()), [])
 
+
+class TestRules(RuleCase):
     def test_a_good_tale_breaks_no_rule(self) -> None:
         self.assert_passes(lambda tale: None)
 
@@ -438,17 +446,351 @@ class TestOrder(unittest.TestCase):
             tale.tell("pause", queue="default")
             tale.tell("resume", queue="default")
 
-        def found(twist: Twist) -> list[str]:
+        def found(twist: Twist, put_aside: int = 0) -> list[str]:
             tale = self.tale()
             twist(tale)
-            tale.claim(1, 2, wanted=3)
+            tale.claim(1, 2, wanted=3, put_aside=put_aside)
             tale.claim(3)
             return list(order.nothing_ready_is_passed_over(tale.evidence()))
 
         self.assertRegex("".join(found(lambda tale: None)), "^job 3 was ready .* while actor 1 found no more")
+        self.assertEqual(found(lambda tale: None, put_aside=1), [])
         self.assertEqual(found(lambda tale: tale.tell("pause", queue="default")), [])
         self.assertEqual(found(lambda tale: tale.tell("pause", queue="default", outcome=UNKNOWN, by=7)), [])
         self.assertEqual(len(found(paused_before)), 1)
+
+
+class TestGraphs(RuleCase):
+    good = staticmethod(good_graph)
+
+    def test_a_good_graph_breaks_no_rule(self) -> None:
+        self.assert_passes(lambda tale: None)
+
+    def test_half_a_graph(self) -> None:
+        def half(tale: Tale, outcome: str = UNKNOWN) -> None:
+            tale.graph(Node(16), Node(17, (16,)), outcome=outcome)
+            tale.stored(16, "cancelled", 0)
+
+        def useless(tale: Tale) -> None:
+            tale.graph(Node(16), Node(17, (16,), runs_on="failure"), outcome=UNKNOWN)
+            tale.stored(16, "cancelled", 0)
+
+        rule = graphs.graphs_are_whole
+        self.assert_catches(rule, r"token 16 1 jobs are stored, and \['token 17'\] are not", half)
+        self.assert_catches(rule, r"token 10 3 jobs .* \['token 11'\] are not", lambda tale: tale.gone(11))
+        self.assert_catches(rule, "refused a graph, and token 16", lambda tale: half(tale, REFUSED))
+        self.assert_passes(useless)
+        self.assert_passes(lambda tale: tale.graph(Node(16), Node(17, (16,)), outcome=UNKNOWN))
+
+    def test_other_edges_than_were_asked_for(self) -> None:
+        def change(tale: Tale, old: int, **values: object) -> None:
+            edges = list(tale.remains.edges)
+            edges[old] = edges[old]._replace(**values)  # type: ignore[arg-type]
+            tale.change(edges=tuple(edges))
+
+        rule = graphs.edges_are_as_asked_for
+        self.assert_catches(rule, "job 11 was to", lambda tale: change(tale, 0, runs_on="end"))
+        self.assert_catches(rule, "job 11 was to", lambda tale: change(tale, 0, passes=False))
+        self.assert_catches(rule, "job 12 was to", lambda tale: change(tale, 1, parent=11))
+        self.assert_catches(rule, "job 13 was to", lambda tale: change(tale, 2, child=9))
+
+    def test_claimed_before_its_parent_ended(self) -> None:
+        def before(tale: Tale, runs_on: str) -> None:
+            tale.graph(Node(16), Node(17, (16,), runs_on=runs_on))
+            tale.claim(17, by=2)
+            tale.claim(16, by=2)
+            tale.settle(16, "fail" if runs_on == "failure" else "complete", by=2)
+
+        rule = graphs.children_wait_their_turn
+        for runs_on in ("success", "failure", "end"):
+            self.assert_catches(
+                rule,
+                "job 17 was claimed by actor 2, and its parent 16 had not ended",
+                lambda tale, runs_on=runs_on: before(tale, runs_on),  # type: ignore[misc]
+            )
+
+    def test_claimed_though_its_parent_ended_otherwise(self) -> None:
+        def otherwise(tale: Tale, runs_on: str, kind: str, retried: str = "") -> None:
+            tale.graph(Node(16), Node(17, (16,), runs_on=runs_on))
+            tale.claim(16, by=2)
+            tale.settle(16, kind, by=2)
+            if retried:
+                tale.tell("retry", job=int(retried))
+            tale.claim(17, by=2)
+
+        def found(*told: str) -> list[str]:
+            tale = good_graph()
+            otherwise(tale, *told)
+            return list(graphs.children_wait_their_turn(tale.evidence()))
+
+        self.assertRegex("".join(found("success", "fail")), "job 17 .* 16 had not completed")
+        self.assertRegex("".join(found("success", "fail", "16")), "job 17 .* 16 had not completed")
+        self.assertRegex("".join(found("failure", "complete")), "job 17 .* 16 had not failed")
+        self.assertEqual(found("success", "fail", "17"), [])
+        self.assertEqual(found("success", "complete") + found("failure", "fail") + found("end", "cancel"), [])
+
+    def test_a_parent_may_end_without_a_word(self) -> None:
+        def crashed(tale: Tale) -> None:
+            tale.sign_on(8)
+            tale.graph(Node(16, max_crashes=1), Node(17, (16,), runs_on="failure"))
+            tale.claim(16, by=8)
+            tale.kill(8)
+            tale.claim(17, by=2)
+            tale.settle(17, by=2)
+            tale.stored(16, "failed", reason="crashed", max_crashes=1)
+            tale.stored(17)
+
+        def cascaded(tale: Tale) -> None:
+            tale.graph(Node(16), Node(17, (16,)), Node(18, (17,), runs_on="end"))
+            tale.tell("cancel", "cancelled", job=16)
+            tale.claim(18, by=2)
+            tale.settle(18, by=2)
+            tale.stored(16, "cancelled", 0, reason="cancelled")
+            tale.stored(17, "cancelled", 0, reason="parent")
+            tale.stored(18)
+
+        self.assert_passes(crashed)
+        self.assert_passes(cascaded)
+
+    def test_results_of_others(self) -> None:
+        def handed(tale: Tale, *received: object) -> None:
+            tale.claim(11, attempt=2, by=2, received=received)
+
+        def called_with(tale: Tale, *received: object) -> None:
+            tale.tell("given", by=2, lease=(13, 1), value=received)
+
+        rule = graphs.children_get_the_results_of_their_parents
+        for twist, pattern in (
+            (lambda tale: handed(tale, False, ["other"]), "job 11 was handed other as the .* 10"),
+            (lambda tale: handed(tale, False, [None]), "job 11 was handed None as the .* 10"),
+            (lambda tale: handed(tale, True, []), "job 11 was handed 0 results of 1 parents"),
+            (lambda tale: called_with(tale, True, [None, "ten"]), "job 13 was called with (None|ten) as"),
+            (lambda tale: called_with(tale, False, ["ten", None]), "job 13 takes one result, and has 2"),
+            (lambda tale: tale.stored(10, result="changed"), "job 1[13] was (handed|called with) ten as"),
+        ):
+            self.assert_catches(rule, pattern, twist)
+
+    def test_a_parent_that_was_retried_may_have_had_no_result_yet(self) -> None:
+        def twist(tale: Tale) -> None:
+            tale.tell("retry", job=11)
+            tale.claim(11, attempt=2, by=2, received=(False, ["ten"]))
+            tale.settle(11, attempt=2, by=2)
+            tale.stored(11, "completed", 2, task=GATHER, result="eleven")
+
+        self.assert_passes(twist)
+
+    def test_callbacks(self) -> None:
+        rule = graphs.callbacks_run_as_the_parent_ended
+        for twist, pattern in (
+            (lambda tale: tale.stored(12), "job 12 ran on the failure of job 10, which is completed"),
+            (lambda tale: tale.stored(10, "failed"), "job 12 was cancelled .* as it wants|job 11 ran on the"),
+            (lambda tale: tale.stored(11, "cancelled", 0, reason="parent"), "job 11 was cancelled with"),
+            (lambda tale: tale.stored(13, "cancelled", 0, reason="parent"), "job 13 was cancelled with"),
+        ):
+            self.assert_catches(rule, pattern, twist)
+
+    def test_ends_without_a_cause(self) -> None:
+        for state, attempt, reason in (
+            ("failed", 1, "error"),
+            ("failed", 1, "rejected"),
+            ("failed", 2, "crashed"),
+            ("failed", 1, "lost"),
+            ("cancelled", 0, "cancelled"),
+            ("cancelled", 0, "expired"),
+            ("cancelled", 0, "replaced"),
+            ("cancelled", 0, "parent"),
+            ("cancelled", 0, "unheard-of"),
+        ):
+            self.assert_catches(
+                graphs.ends_have_a_cause,
+                rf"job 1 is {state} \({reason}\), and nothing led to it",
+                lambda tale, told=(state, attempt, reason): tale.stored(  # type: ignore[misc]
+                    1, told[0], told[1], reason=told[2]
+                ),
+            )
+
+    def test_ends_with_a_cause(self) -> None:
+        def in_a_tree(tale: Tale) -> None:
+            tale.graph(Node(16), Node(17, (16,)))
+            tale.tell("cancel_tree", 2, job=16, outcome=UNKNOWN, by=8)
+            tale.stored(16, "cancelled", 0, reason="cancelled")
+            tale.stored(17, "cancelled", 0, reason="cancelled")
+
+        def crashed(tale: Tale) -> None:
+            tale.stored(2, "failed", 3, reason="crashed", max_crashes=3)
+
+        def expired(tale: Tale) -> None:
+            tale.stored(4, "cancelled", 0, reason="expired", expires_at=7)
+
+        self.assert_passes(in_a_tree)
+        for twist in (crashed, expired):
+            tale = good_graph()
+            twist(tale)
+            self.assertEqual(list(graphs.ends_have_a_cause(tale.evidence())), [])
+
+
+class TestShares(RuleCase):
+    good = staticmethod(good_firings)
+
+    def test_good_firings_break_no_rule(self) -> None:
+        self.assert_passes(lambda tale: None)
+
+    # --- unique keys -------------------------------------------------------------------------------
+
+    def test_two_with_one_key(self) -> None:
+        def twist(tale: Tale, retried: int = 0, outcome: str = OK, on_duplicate: str = "return") -> None:
+            tale.graph(Node(26, key="k", on_duplicate=on_duplicate))
+            tale.graph(Node(27, key="k", on_duplicate=on_duplicate))
+            if retried:
+                tale.tell("retry", job=retried, outcome=outcome, by=3)
+            tale.claim(26, by=2)
+            tale.claim(27, by=2)
+
+        def found(*told: Any) -> list[str]:
+            tale = good_firings()
+            twist(tale, *told)
+            return list(shares.a_unique_key_is_held_by_one(tale.evidence()))
+
+        pattern = "^job 27 has the unique key 'k', which job 26 had until later$"
+        self.assertRegex("".join(found()), pattern)
+        self.assertRegex("".join(found(0, OK, "replace")), pattern)
+        self.assertRegex("".join(found(27)), pattern)
+        self.assertRegex("".join(found(26)), "^job 26 has the unique key 'k', which job 27 had until later$")
+        self.assertEqual(found(26, UNKNOWN), [], "it may have ended before")
+
+    def test_what_can_be_replaced_has_its_key_only_while_it_waits(self) -> None:
+        def found(on_duplicate: str, is_given_back: bool = False) -> list[str]:
+            tale = good_firings()
+            tale.graph(Node(26, key="k", on_duplicate=on_duplicate))
+            tale.claim(26, by=2)
+            if is_given_back:
+                tale.settle(26, "release", by=2)
+            tale.graph(Node(27, key="k", on_duplicate=on_duplicate))
+            if is_given_back:
+                tale.claim(26, attempt=2, by=2)
+            else:
+                tale.settle(26, by=2)
+            tale.claim(27, by=2)
+            return list(shares.a_unique_key_is_held_by_one(tale.evidence()))
+
+        self.assertEqual(found("replace"), [])
+        self.assertRegex("".join(found("return")), "^job 27 has the unique key")
+        self.assertRegex("".join(found("replace", is_given_back=True)), "^job 27 has the unique key")
+
+    def test_a_duplicate_of_what_is_over(self) -> None:
+        def over(tale: Tale, **told: Any) -> None:
+            tale.graph(Node(26, key="k"))
+            tale.claim(26, by=2)
+            tale.settle(26, by=2)
+            tale.graph(Node(27, key="k", found=26), **told)
+
+        def refused(tale: Tale) -> None:
+            over(tale, by=3)
+            event = tale.events.pop()
+            tale.events.append(replace(event, outcome=REFUSED, got="job 26 has the unique key 'k' already"))
+
+        def in_time(tale: Tale) -> None:
+            tale.graph(Node(26, key="k"))
+            tale.graph(Node(27, key="k", found=26))
+            tale.claim(26, by=2)
+            tale.settle(26, by=2)
+            tale.stored(26, unique_key="k")
+
+        rule = shares.a_duplicate_is_alive
+        for twist in (over, refused):
+            self.assert_catches(rule, "token 27 was told that job 26 has its key 'k', which had", twist)
+        self.assert_passes(in_time)
+
+    def test_a_duplicate_with_another_key(self) -> None:
+        def twist(tale: Tale) -> None:
+            tale.graph(Node(26, key="other"))
+            tale.graph(Node(27, key="k", found=26))
+
+        self.assert_catches(shares.a_duplicate_is_alive, "its key 'k', which has 'other'", twist)
+
+    # --- limits ------------------------------------------------------------------------------------
+
+    def test_more_than_the_limit_allows(self) -> None:
+        def limited(tale: Tale) -> None:
+            nodes = [Node(id, limit="narrow", max_running=2) for id in (26, 27, 28)]
+            tale.graph(*nodes)
+
+        def found(twist: Twist) -> list[str]:
+            tale = good_firings()
+            limited(tale)
+            twist(tale)
+            return list(shares.limits_hold(tale.evidence()))
+
+        def one_after_the_other(tale: Tale) -> None:
+            tale.claim(26, by=1)
+            tale.claim(27, by=2)
+            tale.claim(28, by=2)
+            tale.tell("reap", 0, by=1)
+            tale.tell("reap", 0, by=2)
+
+        def one_ended(tale: Tale) -> None:
+            tale.claim(26, by=1)
+            tale.claim(27, by=2)
+            tale.settle(26, by=1)
+            tale.claim(28, by=2)
+
+        def one_died(tale: Tale) -> None:
+            tale.sign_on(8)
+            tale.claim(26, by=8)
+            tale.claim(27, by=2)
+            tale.kill(8)
+            tale.claim(28, by=2)
+
+        def one_lost_its_lease(tale: Tale) -> None:
+            tale.claim(26, 27, by=2)
+            tale.clock += LEASE * 1_000
+            tale.claim(28, by=1)
+            tale.tell("reap", 0, by=2)
+
+        self.assertRegex(
+            "".join(found(one_after_the_other)), "^job 28 was claimed under 'narrow' while 26, 27"
+        )
+        self.assertRegex("".join(found(lambda tale: tale.claim(26, 27, 28, by=2))), "^job 28 .* 26, 27 ran")
+        for twist in (one_ended, one_died, one_lost_its_lease):
+            self.assertEqual(found(twist), [])
+
+    # --- schedules ---------------------------------------------------------------------------------
+
+    def test_two_jobs_of_a_firing(self) -> None:
+        rule = shares.a_firing_makes_one_job
+        for twist, pattern in (
+            (
+                lambda tale: tale.stored(24, "cancelled", 0, schedule="all", scheduled_for=400_000),
+                "schedule all made 2 jobs for 400000",
+            ),
+            (lambda tale: tale.tell("fire", [("all", [23])], wall=600_002), "job 23 was made by 2 firings"),
+            (lambda tale: tale.gone(23), "job 23 was made by a schedule, and is not there"),
+        ):
+            self.assert_catches(rule, pattern, twist)
+
+    def test_fired_too_early(self) -> None:
+        def early(tale: Tale, **values: int) -> None:
+            tale.stored(23, "cancelled", 0, **{"schedule": "all", "scheduled_for": 600_000, **values})
+
+        rule = shares.nothing_is_fired_before_its_time
+        self.assert_catches(
+            rule, "job 23 was made at 599999 for 600000", lambda tale: early(tale, created_at=599_999)
+        )
+        self.assert_catches(
+            rule,
+            "job 23 was made by 600002 for 800000",
+            lambda tale: early(tale, created_at=800_000, scheduled_for=800_000),
+        )
+
+    def test_a_firing_that_is_left_out(self) -> None:
+        def moved(tale: Tale) -> None:
+            tale.stored(
+                24, "cancelled", 0, token="tick", schedule="all", scheduled_for=700_000, created_at=700_000
+            )
+
+        rule = shares.no_firing_is_left_out
+        self.assert_catches(rule, "between 200000 and 600000 schedule all", lambda tale: tale.gone(22))
+        self.assert_catches(rule, "fired at 700000, which is no instant", moved)
 
 
 class TestCounts(unittest.TestCase):
@@ -457,6 +799,14 @@ class TestCounts(unittest.TestCase):
         tale.claim(outcome=UNKNOWN, by=7)
         tale.tell("reap", outcome=UNKNOWN, by=2)
         self.assertEqual(struck(tale.evidence()), {"turn": 1})
+
+    def test_what_was_tied(self) -> None:
+        tale = good_graph()
+        tale.graph(Node(26, key="k"), Node(27, key="k", found=26), Node(28, limit="narrow", max_running=1))
+        tale.claim(28, by=2)
+        tale.stored(21, "cancelled", 0, schedule="all", scheduled_for=1)
+        expected = {"graphs": 2, "children": 2, "cascades": 1, "duplicates": 1, "limited": 1, "firings": 1}
+        self.assertEqual(tied(tale.evidence()), expected)
 
     def test_zombies(self) -> None:
         tale = good_tale()

@@ -20,6 +20,8 @@ ENDURANCE_SECONDS = 9
 LONGEST_LOG = 64 << 20
 PATIENCE_SECONDS = 280.0
 STRUCK = {"enqueue", "turn", "settle_in", "cancel", "retry", "prune", "sign_on", "renew", "reap"}
+STRUCK |= {"enqueue_flow", "fire"}
+TIED = ("graphs", "children", "cascades", "duplicates", "limited", "firings")
 
 
 @unittest.skipUnless(sidefile.supported() and hasattr(os, "fork"), "needs fork, and locks of Linux's kind")
@@ -33,6 +35,7 @@ class TestStorm(unittest.TestCase):
         self.assertGreater(report["ends"]["completed"], KILLS)
         self.assertGreater(report["effects"], 0)
         self.assertGreater(report["pruned"], 0)
+        self.assertNotIn(0, [report[name] for name in TIED])
 
     def test_nothing_grows(self) -> None:
         report = report_of(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from sqlite3 import Connection
@@ -19,24 +20,29 @@ from litequeue.job import (
     Complete,
     Crash,
     Fail,
+    Flow,
     NewJobs,
     NewWorker,
     Note,
     Progress,
+    Received,
     Release,
     Settlement,
     Snoozed,
     Start,
     State,
+    Stored,
     Turn,
 )
 from litequeue.storage.database import Database
 from litequeue.storage.gate import Durability
+from litequeue.storage.schedules import Fired, Schedules
 from litequeue.storage.store import Store
 from litequeue.storage.workers import Told, Workers, nobody
 
 from .history import ERROR, OK, Call, Diary
 
+_LONGEST_GIST = 60
 KINDS: dict[type[Settlement], str] = {
     Complete: "complete",
     Fail: "fail",
@@ -55,6 +61,14 @@ def payload(token: str, padding: str = "") -> str:
 def token_of(body: str | bytes) -> str:
     """The token in a payload."""
     return str(json.loads(body)[0][0])
+
+
+def gist(body: str | bytes | None) -> str | None:
+    """A value in so few letters that two are hardly ever alike; of its JSON the spaces do not matter."""
+    if body is None:
+        return None
+    text = json.dumps(json.loads(body))
+    return text if len(text) < _LONGEST_GIST else f"{len(text)} {zlib.crc32(text.encode())}"
 
 
 def now() -> int:
@@ -121,6 +135,15 @@ class ToldStore(Store):
             call.got = super().enqueue(jobs, bound=bound)
         return list(call.got)
 
+    def enqueue_flow(
+        self, jobs: Sequence[NewJobs], connection: Connection | None = None, *, bound: int = 0
+    ) -> list[Stored]:
+        if connection is not None or self._file.joined() is not None:
+            return super().enqueue_flow(jobs, connection, bound=bound)
+        with self._diary.telling("enqueue_flow", batches=[asked_for(batch) for batch in jobs]) as call:
+            call.got = super().enqueue_flow(jobs, bound=bound)
+        return list(call.got)
+
     def take_turn(self, worker: int, turn: Turn) -> Progress:
         with self._diary.telling("turn", worker=worker, **_turn(turn), wall=now()) as call:
             progress = super().take_turn(worker, turn)
@@ -128,6 +151,7 @@ class ToldStore(Store):
                 "accepted": progress.accepted,
                 "jobs": [_claimed(job) for job in progress.claim.jobs],
                 "signed_on": progress.signed_on,
+                "put_aside": progress.claim.parked,
             }
         return progress
 
@@ -154,6 +178,13 @@ class ToldStore(Store):
         with self._diary.telling("cancel", job=job) as call:
             call.got = super().cancel(job, message, connection=connection)
         return State(call.got)
+
+    def cancel_tree(
+        self, job: int, message: str | None = None, *, connection: Connection | None = None
+    ) -> int:
+        with self._diary.telling("cancel_tree", job=job) as call:
+            call.got = super().cancel_tree(job, message, connection=connection)
+        return int(call.got)
 
     def retry(self, job: int, *, fresh: bool = False) -> None:
         with self._diary.telling("retry", job=job):
@@ -204,6 +235,28 @@ class ToldWorkers(Workers):
         return int(call.got)
 
 
+class ToldSchedules(Schedules):
+    """The verbs about schedules."""
+
+    def __init__(self, database: ToldDatabase, clock: Clock) -> None:
+        super().__init__(database, clock)
+        self._diary = database.diary
+
+    def fire(self) -> list[Fired]:
+        with self._diary.telling("fire", wall=now()) as call:
+            fired = super().fire()
+            call.got = [(each.schedule, each.jobs) for each in fired]
+        return fired
+
+    def pause(self, name: str) -> None:
+        with self._diary.telling("pause_schedule", schedule=name):
+            super().pause(name)
+
+    def resume(self, name: str) -> None:
+        with self._diary.telling("resume_schedule", schedule=name):
+            super().resume(name)
+
+
 class ToldDesk(Desk):
     """A file seen through rooms that tell what they do."""
 
@@ -212,6 +265,7 @@ class ToldDesk(Desk):
         super().__init__(database, clock, JSON, lambda _: NO_TYPES)
         self.store = ToldStore(database, clock)
         self.workers = ToldWorkers(database, clock)
+        self.schedules = ToldSchedules(database, clock)
 
 
 class ToldQueue(Queue):
@@ -232,6 +286,20 @@ def asked_for(batch: NewJobs) -> dict[str, Any]:
         "run_at": batch.run_at,
         "retention": batch.retention,
         "ack": batch.ack,
+        "max_crashes": batch.max_crashes,
+        "expires_at": batch.expires_at,
+        "flow": None if batch.flow is None else _flow(batch.flow),
+    }
+
+
+def _flow(flow: Flow) -> dict[str, Any]:
+    return {
+        "key": flow.unique_key,
+        "on_duplicate": flow.on_duplicate,
+        "limit": flow.limit_key,
+        "max_running": flow.rule.max_running,
+        "parents": flow.parents,
+        "takes": flow.takes,
     }
 
 
@@ -251,5 +319,11 @@ def _settlement(one: Settlement) -> tuple[int, int, str, int | None]:
     return (*one.lease, kind, again)
 
 
-def _claimed(job: Claimed) -> tuple[int, int, str, int, int, str]:
-    return (*job.lease, job.queue, job.priority, job.run_at, job.task)
+def _claimed(job: Claimed) -> tuple[int, int, str, int, int, str, object]:
+    return (*job.lease, job.queue, job.priority, job.run_at, job.task, _received(job.received))
+
+
+def _received(received: Received | None) -> tuple[bool, list[str | None]] | None:
+    if received is None:
+        return None
+    return received.is_list, [gist(body) for body, _ in received.results]

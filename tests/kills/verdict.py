@@ -8,6 +8,7 @@ from typing import Any
 from .evidence import NEVER, Evidence
 from .history import OK, REFUSED, UNKNOWN
 from .rules import RULES
+from .shares import duplicates
 
 _SHOWN = 20
 
@@ -34,9 +35,23 @@ def counts(evidence: Evidence) -> dict[str, Any]:
         "settled": sum(one.answer == OK for one in evidence.endings),
         "effects": len(evidence.remains.effects),
         "ends": dict(Counter(job.state for job in evidence.remains.jobs.values())),
+        **tied(evidence),
         "pruned": sum(event.got for event in evidence.all("prune") if event.outcome == OK),
         "zombies": zombies,
         "struck": dict(struck(evidence)),
+    }
+
+
+def tied(evidence: Evidence) -> dict[str, int]:
+    """How often jobs waited for others, in each of the ways there are."""
+    ties, jobs = evidence.ties, evidence.remains.jobs.values()
+    return {
+        "graphs": sum(event.outcome == OK for event in evidence.all("enqueue_flow")),
+        "children": sum(bool(ties.edges(claim.lease[0])) for claim in evidence.taken),
+        "cascades": sum(job.reason == "parent" for job in jobs),
+        "duplicates": sum(1 for _ in duplicates(evidence)),
+        "limited": sum(claim.lease[0] in ties.limits for claim in evidence.taken),
+        "firings": sum(job.schedule is not None for job in jobs),
     }
 
 

@@ -11,7 +11,10 @@ from typing import Any
 from tests.kills.program import report_of
 
 KILLS, PER_STORM = 100_000, 2_000
-COUNTED = ("kills", "fused", "stops", "acknowledged", "claims", "settled", "effects", "pruned")
+COUNTED = (
+    *("kills", "fused", "stops", "acknowledged", "claims", "settled", "effects", "pruned"),
+    *("graphs", "children", "cascades", "duplicates", "limited", "firings"),
+)
 
 
 def run(scale: float) -> str:
