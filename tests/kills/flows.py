@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 OnDuplicate = Literal["return", "raise", "replace"]
 NARROW = {"one": 1, "two": 2, "three": 3}  # limits, and how many may run at once under each
-KEYS = 4  # so many unique keys of each kind are fought for
+KEYS = 6  # so many unique keys of each kind are fought for
 EVERY = 0.2  # seconds
 ALL, LAST = "all", "last"  # the schedules, by what they do about firings that nobody saw
 _LONGEST_DELAY, _LONGEST_LIFE = 0.3, 0.2
@@ -30,7 +30,7 @@ _LONGEST_DELAY, _LONGEST_LIFE = 0.3, 0.2
 def add_schedules(queue: Queue) -> None:
     """The schedules of a storm, which whoever comes first fires."""
     queue.schedules.add(ALL, work.call(TICK).using(max_crashes=1_000), every=EVERY, catch_up="all")
-    queue.schedules.add(LAST, work.call(TICK), every=EVERY / 2, catch_up="last")
+    queue.schedules.add(LAST, work.call(TICK), every=EVERY, catch_up="last")
 
 
 # --- graphs ----------------------------------------------------------------------------------------
@@ -70,15 +70,13 @@ def enqueue_after(driver: Driver) -> None:
 
 
 def chain(driver: Driver, length: int) -> Chain[Any]:
-    """Calls one after the other."""
+    """Calls one after the other, of which the last may be unique: two such might wait for each other."""
     made: Chain[Any] | Call[Any] = call(driver)
-    for _ in range(length - 1):
-        if driver.random.random() < 0.2:
-            made = made.then(driver.random.choice((call, unique))(driver), pass_result=False)
-        else:
-            made = made.then(taker(driver))
-    assert isinstance(made, Chain)
-    return made
+    for _ in range(length - 2):
+        made = made | taker(driver)
+    if driver.random.random() < 0.7:
+        return made | taker(driver)
+    return made.then(driver.random.choice((call, unique))(driver), pass_result=False)
 
 
 def call(driver: Driver) -> Call[Any]:
@@ -177,15 +175,15 @@ def resume_schedule(driver: Driver) -> None:
 
 
 FLOWS = (
-    Operation(enqueue_chain, 2),
-    Operation(enqueue_group, 1.5),
-    Operation(enqueue_with_outcomes, 1.5),
-    Operation(enqueue_after, 1),
-    Operation(enqueue_unique, 2),
-    Operation(enqueue_limited, 1.5),
+    Operation(enqueue_chain, 3),
+    Operation(enqueue_group, 3),
+    Operation(enqueue_with_outcomes, 3),
+    Operation(enqueue_after, 3),
+    Operation(enqueue_unique, 5),
+    Operation(enqueue_limited, 2),
     Operation(cancel_tree, 0.5),
     Operation(retry_ended, 1.5),
-    Operation(fire, 1),
+    Operation(fire, 0.3),
     Operation(pause_schedule, 0.1),
     Operation(resume_schedule, 0.3),
 )
