@@ -52,12 +52,16 @@ MOVE = """
 UPDATE litequeue_schedule SET next_at = ?, last_at = ?
 WHERE name = ? AND next_at = ? AND paused_at IS NULL AND lost_at IS NULL
 """
+IS_MADE = "SELECT 1 FROM litequeue_job WHERE schedule = ? AND scheduled_for = ?"
 MADE = "UPDATE litequeue_schedule SET last_job = ? WHERE name = ?"
 STATE_OF = "SELECT state FROM litequeue_job WHERE id = ?"
 PAUSE = "UPDATE litequeue_schedule SET paused_at = ? WHERE name = ?"
 RESUME = "UPDATE litequeue_schedule SET paused_at = NULL, next_at = ? WHERE name = ?"
 REMOVE = "DELETE FROM litequeue_schedule WHERE name = ?"
 LOSE = "UPDATE litequeue_schedule SET lost_at = ? WHERE name = ? AND declared = 1 AND lost_at IS NULL"
+
+
+Firings = dict[int, NewJobs]
 
 
 class Fired(NamedTuple):
@@ -153,38 +157,43 @@ class Schedules:
     def _fire(self, schedule: ScheduleInfo, now: int) -> Fired:
         first = now if schedule.next_at is None else schedule.next_at
         try:
-            firings = schedule.timing.due(max(first, 0), now)
-            batches = [job_of(schedule, firing) for firing in firings]
+            firings = {at: job_of(schedule, at) for at in schedule.timing.due(max(first, 0), now)}
             next_at = schedule.timing.after(now)
         except InvalidOption as error:
             self.pause(schedule.name)
             return Fired(schedule.name, (), f"it was paused, for it can not be read: {error}")
 
         def operation(connection: Connection) -> Fired:
-            moved = connection.execute(
-                MOVE, (next_at, firings[-1] if firings else first, schedule.name, first)
-            )
+            moved = connection.execute(MOVE, (next_at, max(firings, default=first), schedule.name, first))
             if moved.rowcount != 1:
                 return Fired(schedule.name, ())  # another worker was quicker, or somebody paused it
-            return _make(connection, schedule, batches, now)
+            return _make(connection, schedule, firings, now)
 
         fired = self.database.write(operation, Durability.FULL)
-        self.database.hints.send({batch.queue for batch in batches} if fired.jobs else [])
+        self.database.hints.send({batch.queue for batch in firings.values()} if fired.jobs else [])
         return fired
 
 
-def _make(connection: Connection, schedule: ScheduleInfo, batches: Sequence[NewJobs], now: int) -> Fired:
-    """Store the jobs of a firing, but for those that would run beside the one before."""
+def _make(connection: Connection, schedule: ScheduleInfo, firings: Firings, now: int) -> Fired:
+    """Store the jobs of these firings, but for those that would run beside the one before."""
+    if not firings:
+        return Fired(schedule.name, (), "its firing was missed, and it does not catch up")
+    batches = [batch for at, batch in firings.items() if not _is_made(connection, schedule, at)]
+    if not batches:
+        return Fired(schedule.name, ())
     if not schedule.timing.overlap:
         row = connection.execute(STATE_OF, (schedule.last_job,)).fetchone()
         if row is not None and row[0] not in FINAL:
             return Fired(schedule.name, (), f"job {schedule.last_job}, the one before, has not ended")
         batches = batches[-1:]
-    if not batches:
-        return Fired(schedule.name, (), "its firing was missed, and it does not catch up")
     stored = [job.id for job in flow.insert(connection, batches, now)]
     connection.execute(MADE, (stored[-1], schedule.name))
     return Fired(schedule.name, tuple(stored))
+
+
+def _is_made(connection: Connection, schedule: ScheduleInfo, at: int) -> bool:
+    """Whether this firing has its job: the clock was set back, or whoever resumed had looked at it before."""
+    return connection.execute(IS_MADE, (schedule.name, at)).fetchone() is not None
 
 
 def _put(connection: Connection, new: NewSchedule, now: int) -> None:

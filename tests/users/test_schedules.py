@@ -250,6 +250,23 @@ class TestAtRunTime(ScheduleCase):
         self.assertEqual(list(schedules), [])
         self.assertEqual(self.counted(600), [])
 
+    def test_an_instant_that_has_made_its_job_makes_no_other(self) -> None:
+        schedules = self.queue.schedules
+        for name in ("poll", "other"):
+            schedules.add(name, self.note.call(name), every=60)
+        self.assertEqual(sorted(self.counted(60, 60)), ["other", "other", "poll", "poll"])
+        self.clock.set_wall(datetime(2030, 1, 1, 0, 0, 59, tzinfo=UTC))
+        schedules.resume("poll")  # it is due again at what was fired already
+        self.assertEqual(self.counted(1, 60), [])
+        self.assertEqual(sorted(self.counted(60)), ["other", "poll"])
+
+    def test_of_those_that_are_caught_up_some_may_have_made_their_jobs(self) -> None:
+        self.queue.schedules.add("poll", self.note.call("x"), every=60, catch_up="all")
+        self.assertEqual(self.counted(60), ["x"])
+        self.clock.set_wall(datetime(2030, 1, 1, tzinfo=UTC))
+        self.queue.schedules.resume("poll")
+        self.assertEqual(self.counted(180), ["x"] * 2)
+
     def test_the_same_name_changes_it(self) -> None:
         self.queue.schedules.add("poll", self.note.call("x"), every=60)
         self.queue.schedules.add("poll", self.note.call("y"), every=60)
