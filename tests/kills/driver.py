@@ -94,10 +94,10 @@ class Driver:
         self._tokens += 1
         return f"{self.diary.actor}-{self._tokens}"
 
-    def some_job(self, chosen: Filter = ANY) -> int:
+    def some_job(self, chosen: Filter = ANY, *, newest: int = 200) -> int:
         """A job of anybody's, rather a new one."""
-        newest = self._reports.jobs(chosen, limit=200)
-        return self.random.choice(newest).id if newest else 1
+        found = self._reports.jobs(chosen, newest)
+        return self.random.choice(found).id if found else 1
 
     def is_full(self) -> bool:
         """Whether enough jobs wait, so that the drain at the end is short; asked for now and then."""

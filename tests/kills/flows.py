@@ -24,6 +24,7 @@ NARROW = {"one": 1, "two": 2, "three": 3}  # limits, and how many may run at onc
 KEYS = 6  # so many unique keys of each kind are fought for
 EVERY = 0.2  # seconds
 ALL, LAST = "all", "last"  # the schedules, by what they do about firings that nobody saw
+_FEW = 20
 _LONGEST_DELAY, _LONGEST_LIFE = 0.3, 0.2
 
 
@@ -148,6 +149,11 @@ def _ids(stored: Any) -> list[int]:
 # --- operators and schedules -----------------------------------------------------------------------
 
 
+def cancel_blocked(driver: Driver) -> None:
+    """Cancel a job that waits for others, which may go on waiting for it."""
+    refusable(lambda: driver.store.cancel(driver.some_job(Filter(state=State.BLOCKED), newest=_FEW)))
+
+
 def cancel_tree(driver: Driver) -> None:
     """Cancel a job, and all below it."""
     refusable(lambda: driver.store.cancel_tree(driver.some_job()))
@@ -156,7 +162,7 @@ def cancel_tree(driver: Driver) -> None:
 def retry_ended(driver: Driver) -> None:
     """Retry what has ended badly, with the children that this took along."""
     state = driver.random.choice((State.FAILED, State.CANCELLED))
-    refusable(lambda: driver.store.retry(driver.some_job(Filter(state=state))))
+    refusable(lambda: driver.store.retry(driver.some_job(Filter(state=state), newest=_FEW)))
 
 
 def fire(driver: Driver) -> None:
@@ -181,8 +187,9 @@ FLOWS = (
     Operation(enqueue_after, 3),
     Operation(enqueue_unique, 5),
     Operation(enqueue_limited, 2),
+    Operation(cancel_blocked, 1),
     Operation(cancel_tree, 0.5),
-    Operation(retry_ended, 1.5),
+    Operation(retry_ended, 2),
     Operation(fire, 0.3),
     Operation(pause_schedule, 0.1),
     Operation(resume_schedule, 0.3),
