@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from .evidence import NEVER, Asked, Ending, Evidence, Taken, grouped
 from .flows import ALL, EVERY
-from .history import OK, REFUSED, Event
+from .history import OK, REFUSED
 from .ties import Life, Ties
 
 _HOLDER = re.compile(r"job (\d+) has the unique key '(.*)' already")
@@ -107,17 +107,12 @@ def a_firing_makes_one_job(evidence: Evidence) -> Iterator[str]:
     for (schedule, firing), number in times.items():
         if number > 1:
             yield f"schedule {schedule} made {number} jobs for {firing}"
-    told = Counter(id for event in evidence.all("fire") if event.outcome == OK for id in _told(event.got))
+    told = Counter(id for event in evidence.all("fire") if event.outcome == OK for id in event.got["jobs"])
     for id, number in told.items():
         if number > 1:
             yield f"job {id} was made by {number} firings"
         if id not in jobs or jobs[id].schedule is None:
             yield f"job {id} was made by a schedule, and is not there"
-
-
-def _told(fired: list[tuple[str, list[int]]]) -> Iterator[int]:
-    for _, ids in fired:
-        yield from ids
 
 
 def nothing_is_fired_before_its_time(evidence: Evidence) -> Iterator[str]:
@@ -127,14 +122,9 @@ def nothing_is_fired_before_its_time(evidence: Evidence) -> Iterator[str]:
         if job.scheduled_for is not None and job.created_at < job.scheduled_for:
             yield f"job {job.id} was made at {job.created_at} for {job.scheduled_for}"
     for event in evidence.all("fire"):
-        over = event.asked["wall"] + (_lasted(event) + 999) // 1000
-        for id in _told(event.got) if event.outcome == OK else ():
-            if id in jobs and (jobs[id].scheduled_for or 0) > over:
-                yield f"job {id} was made by {over} for {jobs[id].scheduled_for}"
-
-
-def _lasted(event: Event) -> int:
-    return (event.ended or event.invoked) - event.invoked
+        for id in event.got["jobs"] if event.outcome == OK else ():
+            if id in jobs and (jobs[id].scheduled_for or 0) > event.got["wall"]:
+                yield f"job {id} was made by {event.got['wall']} for {jobs[id].scheduled_for}"
 
 
 def no_firing_is_left_out(evidence: Evidence) -> Iterator[str]:

@@ -205,9 +205,9 @@ def good_graph() -> Tale:
 def good_firings() -> Tale:
     """Three firings of a schedule, each of which made a job; nobody was told of the second."""
     tale = good_tale()
-    tale.tell("fire", [("all", [21])], wall=200_001)
-    tale.tell("fire", outcome=UNKNOWN, by=8, wall=400_001)
-    tale.tell("fire", [("all", [23])], by=2, wall=600_001)
+    tale.tell("fire", {"jobs": [21], "wall": 200_001})
+    tale.tell("fire", outcome=UNKNOWN, by=8)
+    tale.tell("fire", {"jobs": [23], "wall": 600_001}, by=2)
     for id, firing in ((21, 200_000), (22, 400_000), (23, 600_000)):
         tale.stored(id, "cancelled", 0, token=TICK, schedule="all", scheduled_for=firing, created_at=firing)
     return tale

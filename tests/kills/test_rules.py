@@ -763,7 +763,7 @@ class TestShares(RuleCase):
                 lambda tale: tale.stored(24, "cancelled", 0, schedule="all", scheduled_for=400_000),
                 "schedule all made 2 jobs for 400000",
             ),
-            (lambda tale: tale.tell("fire", [("all", [23])], wall=600_002), "job 23 was made by 2 firings"),
+            (lambda tale: tale.tell("fire", {"jobs": [23], "wall": 0}), "job 23 was made by 2 firings"),
             (lambda tale: tale.gone(23), "job 23 was made by a schedule, and is not there"),
         ):
             self.assert_catches(rule, pattern, twist)
@@ -778,7 +778,7 @@ class TestShares(RuleCase):
         )
         self.assert_catches(
             rule,
-            "job 23 was made by 600002 for 800000",
+            "job 23 was made by 600001 for 800000",
             lambda tale: early(tale, created_at=800_000, scheduled_for=800_000),
         )
 

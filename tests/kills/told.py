@@ -243,9 +243,9 @@ class ToldSchedules(Schedules):
         self._diary = database.diary
 
     def fire(self) -> list[Fired]:
-        with self._diary.telling("fire", wall=now()) as call:
+        with self._diary.telling("fire") as call:
             fired = super().fire()
-            call.got = [(each.schedule, each.jobs) for each in fired]
+            call.got = {"jobs": [job for each in fired for job in each.jobs], "wall": now()}
         return fired
 
     def pause(self, name: str) -> None:
