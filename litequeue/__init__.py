@@ -3,7 +3,7 @@
 The house, from the ground up; imports go down these floors, never up:
 
     errors directives clock retry cron codec job        records and arithmetic, no I/O
-    crontab timing names keys rates retention options mold
+    crontab timing names keys rates retention options dialects mold
     storage/                                            the only rooms that speak SQL
         schema.sql   the tables, their rules and indexes
         database     connections, transactions, the file itself

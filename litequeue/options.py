@@ -12,6 +12,7 @@ from typing import Any, Literal, Protocol, TypedDict
 
 from .clock import LONGEST, SECOND, duration, instant
 from .codec import plain
+from .dialects import HERE
 from .errors import EncodingError, InvalidOption, shown
 from .keys import KeyOption, checked_key
 from .rates import Rate, rate_of
@@ -175,9 +176,8 @@ def checked(given: Mapping[str, Any]) -> Options:
     for name, value in given.items():
         check = _CHECKS.get(name)
         if check is None:
-            raise InvalidOption(
-                f"there is no option {shown(name)}; the options are {', '.join(sorted(_CHECKS))}"
-            )
+            known = f"the options are {', '.join(sorted(_CHECKS))}"
+            raise InvalidOption(f"there is no option {shown(name)}; {HERE.get(name, known)}")
         values.update(check(value))
     if "delay" in values and "run_at" in values:
         raise InvalidOption("delay and run_at are both given; a job can wait for one of them")

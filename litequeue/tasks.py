@@ -130,6 +130,8 @@ class Task(Generic[P, R]):
         self.check(args, kwargs)
         return self.producer.submit(Call(self, args, kwargs))
 
+    delay = send = enqueue  # its names in Celery and in Dramatiq
+
     async def aenqueue(self, *args: P.args, **kwargs: P.kwargs) -> Job[R]:
         """`enqueue` for a coroutine: the event loop does not wait for the disk."""
         self.check(args, kwargs)

@@ -20,6 +20,7 @@ FLOORS = (
         "retry",
         "cron",
         "crontab",
+        "dialects",
         "timing",
         "codec",
         "job",

@@ -40,6 +40,9 @@ def enqueued() -> None:
     assert_type(double.enqueue(2).result(timeout=1), int)
     assert_type(greet.enqueue("Ada", loud=True).result(), str)
     assert_type(double.using(priority=10, delay=60).enqueue(2), Job[int])
+    assert_type(double.delay(2), Job[int])
+    assert_type(greet.send("Ada", loud=True), Job[str])
+    assert_type(double.using(delay=60).delay(2), Job[int])
     assert_type(double.using(retry=3).call(2), Call[int])
 
 

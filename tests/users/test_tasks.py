@@ -229,6 +229,39 @@ class TestTask(QueueCase):
         self.assertEqual((one.result(0).x, two.result(0).x), (2, 4))
 
 
+class TestAliases(QueueCase):
+    def test_delay_and_send_are_enqueue(self) -> None:
+        task = self.queue.task(add)
+        jobs = [
+            task.delay(1, b=2),
+            task.send(1, b=2),
+            task.using(priority=5, delay=60).delay(1),
+            task.enqueue(1),
+        ]
+        found = [(job.args, job.kwargs, job.priority, str(job.state)) for job in jobs]
+        self.assertEqual(
+            found,
+            [
+                ((1,), {"b": 2}, 0, "ready"),
+                ((1,), {"b": 2}, 0, "ready"),
+                ((1,), {}, 5, "scheduled"),
+                ((1,), {}, 0, "ready"),
+            ],
+        )
+        aliases: list[Any] = [task.delay, task.send, self.queue.task(later).delay]
+        for alias in aliases:
+            with self.assertRaises(BadArguments):
+                alias()
+
+    def test_an_argument_may_have_the_name_of_an_alias(self) -> None:
+        def both(delay: int, send: int) -> tuple[int, int]:
+            return delay, send
+
+        job = self.queue.task(name="t")(both).delay(delay=5, send=6)
+        self.queue.drain()
+        self.assertEqual((job.state, job.result()), ("completed", (5, 6)))
+
+
 class TestCalls(QueueCase):
     def test_many_are_stored_in_order_from_any_iterable(self) -> None:
         task = self.queue.task(add)
