@@ -23,6 +23,7 @@ The house, from the ground up; imports go down these floors, never up:
         supervisor   several processes
         sandbox      a job in a child process of its own
     executor futures                                    the executor of concurrent.futures
+    messages                                            queue.Queue and asyncio.Queue over the same file
     testing                                             for the tests of users
     cli/                                                python -m litequeue
 """
@@ -35,7 +36,9 @@ from .errors import (
     BadArguments,
     DatabaseError,
     DuplicateJob,
+    Empty,
     EncodingError,
+    Full,
     InvalidOption,
     InvalidSchedule,
     InvalidTask,
@@ -49,10 +52,12 @@ from .errors import (
     QueueClosed,
     QueueFull,
     ScheduleNotFound,
+    ShutDown,
     WorkerError,
 )
 from .handle import Job, JobGroup
 from .job import FailedAttempt, State
+from .messages import Message, Messages
 from .queue import Queue
 from .retention import Retention
 from .retry import Retry
@@ -72,9 +77,11 @@ __all__ = [
     "Cron",
     "DatabaseError",
     "DuplicateJob",
+    "Empty",
     "EncodingError",
     "Every",
     "FailedAttempt",
+    "Full",
     "Group",
     "InvalidOption",
     "InvalidSchedule",
@@ -87,6 +94,8 @@ __all__ = [
     "JsonCodec",
     "LeaseLost",
     "LiteQueueError",
+    "Message",
+    "Messages",
     "NotAllowed",
     "PayloadTooLarge",
     "Queue",
@@ -98,6 +107,7 @@ __all__ = [
     "RetryLater",
     "RunningJob",
     "ScheduleNotFound",
+    "ShutDown",
     "Snooze",
     "State",
     "Task",

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import queue
+import sys
+
 _SHOWN = 80
 
 
@@ -149,6 +152,25 @@ class UnsupportedSQLite(DatabaseError):
 
 class QueueFull(LiteQueueError):
     """The queue holds as many waiting jobs as its `maxsize` allows."""
+
+
+class Full(QueueFull, queue.Full):
+    """As many messages wait in the lane as its `maxsize` allows; a `queue.Full`, too."""
+
+
+class Empty(LiteQueueError, queue.Empty):
+    """No message is ready in the lane; a `queue.Empty`, too."""
+
+
+if sys.version_info >= (3, 13):
+
+    class ShutDown(LiteQueueError, queue.ShutDown):
+        """The lane was shut down in this process; a `queue.ShutDown`, too."""
+
+else:
+
+    class ShutDown(LiteQueueError):
+        """The lane was shut down in this process; from Python 3.13 on a `queue.ShutDown`, too."""
 
 
 class ScheduleNotFound(LiteQueueError):

@@ -152,11 +152,12 @@ class Failure:
 
 
 class Complete(NamedTuple):
-    """The task returned."""
+    """The task returned. Without `keeps` the job is gone with that, unless others wait or waited for it."""
 
     lease: Lease
     result: str | bytes | None = None
     codec: str | None = None
+    keeps: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,8 +221,7 @@ class Want:
     The first `start` of at most `limit` jobs begin at once, the others wait in the worker; of tasks in
     `coroutines` it takes `slots` more, and no more than `total` of all. Tasks in `known` can be run (None:
     any can), those in `refused` can not, of others only the names come back. Parked jobs of tasks in `revive`
-    stand in line again. Only tasks in `quick` (None: all) may wait. With `job` it takes that one or none,
-    before its turn.
+    stand in line again. Only `quick` tasks (None: all) may wait. With `job` it takes that one or none.
     """
 
     queue: str

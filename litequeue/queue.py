@@ -30,6 +30,7 @@ from .options import (
     whole,
 )
 from .retention import WEEK, RetentionOption, checked_retention
+from .retry import RetryOption
 from .schedules import Schedules
 from .storage.database import MEMORY, Database
 from .storage.gate import Durability
@@ -45,11 +46,13 @@ from .workflow import Chain, Node
 
 if TYPE_CHECKING:
     from .executor import JobExecutor
+    from .messages import Lane, Messages
     from .worker import Worker
 
 P = ParamSpec("P")
 R = TypeVar("R")
 PAYLOAD_LIMIT = 1 << 20
+_GIVEN = ("durability", "lease", "retention", "maxsize", "codec", "clock", "max_payload")
 
 
 class Queue(Declarations):
@@ -94,6 +97,7 @@ class Queue(Declarations):
         self._opened: Desk | None = None
         self._opening = threading.RLock()  # a signal's handler may open it, too
         self._closed = False
+        self.lanes: dict[str, Lane] = {}
 
     # --- enqueue -----------------------------------------------------------------------------------
 
@@ -293,6 +297,15 @@ class Queue(Declarations):
         worker = self.worker(threads=threads, processes=processes)
         return JobExecutor(self, worker, runs_here=not processes)
 
+    def messages(self, name: str, maxsize: int = 0, *, retry: RetryOption = 3) -> Messages[Any]:
+        """The messages of a lane, with the interface of `queue.Queue`: items that your own loop takes.
+
+        At most `maxsize` of them wait, 0 being no bound. `retry` is for those whose `with` block failed.
+        """
+        from .messages import Messages, lane_of
+
+        return Messages(lane_of(self, name), maxsize, retry)
+
     def workers(self) -> list[WorkerInfo]:
         """The workers that are alive on this file."""
         desk = self.desk
@@ -327,6 +340,8 @@ class Queue(Declarations):
 
     def close(self) -> None:
         """Close the file. Jobs of this queue can not be read through it any more."""
+        for lane in list(self.lanes.values()):
+            lane.close()
         with self._opening:
             self._closed = True
             if self._opened is not None:
@@ -380,15 +395,4 @@ class Queue(Declarations):
 
 def _opened_anew(path: str, name: str, *given: Any) -> Queue:
     """A queue that was sent to this process; its tasks are where their module declares them."""
-    durability, lease, retention, maxsize, codec, clock, max_payload = given
-    return Queue(
-        path,
-        name,
-        durability=durability,
-        lease=lease,
-        retention=retention,
-        maxsize=maxsize,
-        codec=codec,
-        clock=clock,
-        max_payload=max_payload,
-    )
+    return Queue(path, name, **dict(zip(_GIVEN, given, strict=True)))

@@ -55,8 +55,8 @@ FLOORS = (
     {"__init__"},
     {"cli", "web", "contrib", "__main__"},
 )
-# The doors upwards, by an import inside a function or for annotations: `queue.worker()` makes a worker.
-DOORS = {("queue", "worker"), ("queue", "executor")}
+# The doors upwards, by an import inside a function or for annotations: a queue makes its own faces.
+DOORS = {("queue", "worker"), ("queue", "executor"), ("queue", "messages")}
 # Rooms that may name `sqlite3.Connection`, and no more of sqlite3: a user hands them one or is handed one.
 NAME_CONNECTIONS = {
     "casting",

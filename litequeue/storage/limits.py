@@ -30,6 +30,10 @@ SELECT (SELECT count(*) FROM (SELECT 1 {_JOBS} state = 'ready' AND parked = 0 LI
      + (SELECT count(*) FROM (SELECT 1 {_JOBS} state = 'scheduled' LIMIT :bound))
      + (SELECT count(*) FROM (SELECT 1 {_JOBS} state = 'blocked' LIMIT :bound))
 """
+# These, and what runs.
+UNFINISHED = f"""
+{WAITING} + (SELECT count(*) FROM (SELECT 1 {_JOBS} state = 'running' AND worker > 0 LIMIT :bound))
+"""
 
 
 def require_room(connection: Connection, came: Mapping[str, int], bound: int) -> None:

@@ -236,6 +236,18 @@ class Reports:
 
         return self.database.read(operation)
 
+    def waiting(self, queue: str, bound: int) -> int:
+        """How many jobs of the queue wait; of each kind no more than `bound` are counted."""
+        return self._counted(limits.WAITING, queue, bound)
+
+    def unfinished(self, queue: str, bound: int) -> int:
+        """How many jobs of the queue wait or run; of each kind no more than `bound` are counted."""
+        return self._counted(limits.UNFINISHED, queue, bound)
+
+    def _counted(self, statement: str, queue: str, bound: int) -> int:
+        values = {"queue": queue, "bound": bound}
+        return int(self.database.read(lambda c: c.execute(statement, values).fetchone()[0]))
+
     def oldest_ready(self, queue: str) -> int | None:
         """Since when the ready job that has been due longest is due."""
         row = self.database.read(lambda c: c.execute(OLDEST_READY, {"queue": queue}).fetchone())
@@ -290,7 +302,8 @@ def ended(connection: Connection, settlements: Iterable[Settlement], now: int) -
     """In what states these settlements left their jobs."""
     given = list(settlements)
     found = {job.id: job for job in snapshots(connection, (each.lease.job for each in given))}
-    return tuple(Ended(each, found[each.lease.job], now) for each in given)
+    kept = (each for each in given if each.lease.job in found)
+    return tuple(Ended(each, found[each.lease.job], now) for each in kept)
 
 
 def matching(connection: Connection, chosen: Filter, after: int, limit: int = FEW) -> list[int]:

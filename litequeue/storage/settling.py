@@ -50,6 +50,8 @@ SET state = {_COMPLETED}, retention = {_KEPT.format(state=_COMPLETED)},
 WHERE id IN (SELECT value FROM json_each(?)) AND attempt = ? AND state = 'running'
 RETURNING id
 """
+# The highest ids are not given again, which the trigger of the deletion sees to.
+FORGET = "DELETE FROM litequeue_job WHERE id = ? AND attempt = ? AND state = 'completed' AND linked = 0"
 RETRY_LATER = f"""
 UPDATE litequeue_job
 SET state = {_SCHEDULED}, retention = {_KEPT.format(state=_SCHEDULED)},
@@ -137,7 +139,7 @@ def settle_all(connection: Connection, settlements: Sequence[Settlement], now: i
     """End each of these leases as its settlement says; False for those that were lost."""
     empty: dict[int, list[int]] = {}
     for one in settlements:
-        if type(one) is Complete and one.codec is None:
+        if _is_empty(one):
             empty.setdefault(one.lease.attempt, []).append(one.lease.job)
     done = {
         (id, attempt)
@@ -147,8 +149,13 @@ def settle_all(connection: Connection, settlements: Sequence[Settlement], now: i
     return tuple(_is_done(connection, one, now, done) for one in settlements)
 
 
+def _is_empty(settlement: Settlement) -> bool:
+    """Whether it only says that a task returned nothing, so that one statement may write many of them."""
+    return type(settlement) is Complete and settlement.codec is None and settlement.keeps
+
+
 def _is_done(connection: Connection, settlement: Settlement, now: int, done: set[tuple[int, int]]) -> bool:
-    if type(settlement) is not Complete or settlement.codec is not None:
+    if not _is_empty(settlement):
         return settle(connection, settlement, now)
     held = settlement.lease in done
     done.discard(settlement.lease)  # a lease is settled once, also when it is named twice
@@ -236,6 +243,8 @@ def _complete(connection: Connection, settlement: Complete, now: int) -> bool:
         return False
     if large:
         connection.execute(ADD_RESULT, (lease.job, body))
+    if not settlement.keeps:
+        connection.execute(FORGET, lease)
     return True
 
 

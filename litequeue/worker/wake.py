@@ -52,6 +52,10 @@ class Bell:
             self._listener.take(pipe)
         return bool(ready)
 
+    def take_hints(self) -> bool:
+        """Take all hints that came so far; whether any did."""
+        return self._listener.take_all()
+
     def close(self) -> None:
         """Let go of the pipes."""
         with self._lock:

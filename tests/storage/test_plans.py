@@ -46,6 +46,7 @@ ALLOWED = {
     "limits.RUNNING_IN_QUEUE": "goes through the running jobs of one queue, no further than the limit",
     "schedules.ALL": "a row per schedule",
     "limits.WAITING": "its subqueries, each cut off at the bound",
+    "limits.UNFINISHED": "likewise, and the running jobs of one queue",
 }
 SLOW = re.compile(r"SCAN (?!(\d+ )?CONSTANT ROW)|USE TEMP B-TREE")
 # The list of ids that a filter names, or that a handful of jobs has.

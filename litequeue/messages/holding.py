@@ -1,0 +1,148 @@
+"""What this process holds of one lane: it is signed on as a worker, which beats until it is closed."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import socket
+import threading
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+from ..desk import Desk
+from ..errors import DatabaseError, QueueClosed
+from ..job import Claimed, Lease, NewWorker, Turn, Want
+from ..log import log
+
+if TYPE_CHECKING:
+    from ..queue import Queue
+    from ..worker.heartbeat import Heartbeat
+    from ..worker.outcome import Assignment
+    from ..worker.trouble import Trouble
+
+# The task of a message. No task can have this name, for it names no module: a worker leaves it alone.
+MESSAGE = "message"
+_ONLY_MESSAGES = frozenset({MESSAGE})
+
+
+class Holding:
+    """Claims messages for this process, keeps them alive, and gives back what is left at the end.
+
+    It signs on with the first claim. `on_fault` is called when the file can not be used any more.
+    """
+
+    trouble: Trouble
+
+    def __init__(self, queue: Queue, lane: str, on_fault: Callable[[], None]) -> None:
+        self._queue = queue
+        self._lane = lane
+        self._on_fault = on_fault
+        self.settled = 0
+        self._closed = False
+        self._fault: DatabaseError | None = None
+        self.start_afresh()
+
+    def start_afresh(self) -> None:
+        """Hold nothing; what the process held that forked this one is its own."""
+        self._mutex = threading.RLock()
+        self._heartbeat: Heartbeat | None = None
+        self._got: dict[Lease, object] = {}
+        self.worker = 0
+
+    def claim(self) -> Claimed | None:
+        """The next message, ours from now on; None when none is ready."""
+        want = Want(self._lane, 1, 1, known=_ONLY_MESSAGES, revive=_ONLY_MESSAGES)
+        while True:
+            worker = self._signed_on()
+            progress = self._desk.store.take_turn(worker, Turn(wants=(want,)))
+            if progress.signed_on:
+                return next(iter(progress.claim.jobs), None)
+            self.lose(worker)
+
+    def close(self) -> None:
+        """Give back at once all that is held, and sign off."""
+        with self._mutex:
+            self._closed = True
+            heartbeat, self._heartbeat = self._heartbeat, None
+        if heartbeat is not None:
+            atexit.unregister(self.close)
+            heartbeat.stop()
+            self._desk.workers.sign_off(self.worker)
+
+    # --- what task_done() is about ------------------------------------------------------------------
+
+    def keep(self, lease: Lease, owner: object) -> None:
+        """Note what `owner`, a thread or a coroutine, has got and must say is done."""
+        with self._mutex:
+            self._got[lease] = owner
+
+    def oldest(self, owner: object) -> Lease:
+        """Take out the oldest that this owner has got, or else anybody. Raises `ValueError` for none."""
+        with self._mutex:
+            found = next((lease for lease, each in self._got.items() if each == owner), None)
+            lease = next(iter(self._got), None) if found is None else found
+            if lease is None:
+                raise ValueError("task_done() called too many times: all that was got here is done")
+            del self._got[lease]
+            return lease
+
+    def take_back(self, lease: Lease, owner: object) -> None:
+        """It could not be written that it is done."""
+        with self._mutex:
+            self._got = {lease: owner, **self._got}
+
+    # --- for the heartbeat ----------------------------------------------------------------------------
+
+    def running(self) -> Iterable[Assignment]:
+        """No job runs here: what is done with messages, their loop alone knows."""
+        return ()
+
+    def ask_to_stop(self, job: int, attempt: int) -> None:
+        """Nobody can be asked; a message that was cancelled meanwhile ends so when it is settled."""
+
+    def lose(self, worker: int) -> None:
+        """The process was taken for dead, and what it held has gone to others: sign on anew."""
+        with self._mutex:
+            if worker == self.worker and not self._closed:
+                log.error("lease lost worker=%d: it was taken for dead; its messages went back", worker)
+                self.worker = self._desk.workers.sign_on(self._identity())
+
+    def give_up(self, error: DatabaseError) -> None:
+        """The file was replaced, damaged, or upgraded by a newer litequeue."""
+        if self._fault is None:
+            log.error("stop worker=%d: %s", self.worker, error)
+            self._fault = error
+            self._on_fault()
+
+    # --- inside -------------------------------------------------------------------------------------
+
+    @property
+    def _desk(self) -> Desk:
+        return self._queue.desk
+
+    def _signed_on(self) -> int:
+        if self._fault is not None:
+            raise self._fault
+        if self._heartbeat is None:
+            self._sign_on()
+        return self.worker
+
+    def _sign_on(self) -> None:
+        from ..worker.heartbeat import Heartbeat
+        from ..worker.teller import TellerAside
+        from ..worker.trouble import Trouble
+
+        with self._mutex:
+            if self._closed:
+                raise QueueClosed(f"{self._queue.path}: this queue was closed; open another one")
+            if self._heartbeat is None:
+                self.trouble = Trouble(self)
+                self.worker = self._desk.workers.sign_on(self._identity())
+                teller = TellerAside(self._desk, self._queue.runnable.get)
+                self._heartbeat = Heartbeat(self._desk, self, self._queue.lease, teller, fires=False)
+                atexit.register(self.close)
+                self._heartbeat.start()
+
+    def _identity(self) -> NewWorker:
+        name = f"{socket.gethostname()}:{os.getpid()}"
+        return NewWorker(name, os.getpid(), (self._lane,), 1, self._queue.lease)
