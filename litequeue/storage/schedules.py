@@ -186,9 +186,22 @@ def _make(connection: Connection, schedule: ScheduleInfo, firings: Firings, now:
         if row is not None and row[0] not in FINAL:
             return Fired(schedule.name, (), f"job {schedule.last_job}, the one before, has not ended")
         batches = batches[-1:]
-    stored = [job.id for job in flow.insert(connection, batches, now)]
-    connection.execute(MADE, (stored[-1], schedule.name))
-    return Fired(schedule.name, tuple(stored))
+    stored = flow.insert(connection, [_with_nobody_to_tell(batch) for batch in batches], now)
+    connection.execute(MADE, (stored[-1].id, schedule.name))
+    held = [job.id for job in stored if not job.created]
+    trouble = f"job {held[0]} has its unique key" if held and _must_be_free(batches[0]) else ""
+    return Fired(schedule.name, tuple(job.id for job in stored if job.created), trouble)
+
+
+def _must_be_free(batch: NewJobs) -> bool:
+    return batch.flow is not None and batch.flow.on_duplicate == "raise"
+
+
+def _with_nobody_to_tell(batch: NewJobs) -> NewJobs:
+    """The job of a firing with a key that must be free: an error would only hold up what is due after it."""
+    if batch.flow is None or not _must_be_free(batch):
+        return batch
+    return batch._replace(flow=batch.flow._replace(on_duplicate="return"))
 
 
 def _is_made(connection: Connection, schedule: ScheduleInfo, at: int) -> bool:

@@ -100,6 +100,19 @@ class TestFiring(ScheduleCase):
         self.queue.desk.schedules.fire()
         self.assertEqual(len(self.queue.jobs()), 1)
 
+    def test_a_key_that_must_be_free_and_is_not_hurts_no_other(self) -> None:
+        self.declare("app:strict", every=60, unique="k", on_duplicate="raise", delay=90)
+        self.declare("app:other", every=60)
+        told: list[int] = []
+        self.queue.on("enqueued", lambda job: told.append(job.id))
+        with self.assertLogs("litequeue", "WARNING") as logs:
+            self.assertEqual(len(self.run_for(60, 60, 60)), 4)
+        self.assertRegex(logs.output[0], r"skip schedule=app:strict: job \d+ has its unique key")
+        self.assertEqual(len(logs.output), 2)
+        self.assertEqual(told, sorted(set(told)))
+        self.run_for(60)
+        self.assertEqual(len(self.queue.jobs(task="app:strict")), 2, "it goes on when the key is free")
+
     def test_without_overlap_none_is_made_beside_the_one_before(self) -> None:
         self.declare(every=60, overlap=False)
         for _ in range(3):
