@@ -23,7 +23,7 @@ OnDuplicate = Literal["return", "raise", "replace"]
 NARROW = {"one": 1, "two": 2, "three": 3}  # limits, and how many may run at once under each
 KEYS = 6  # so many unique keys of each kind are fought for
 EVERY = 0.2  # seconds
-ALL, LAST = "all", "last"  # the schedules, by what they do about firings that nobody saw
+ALL, LAST, STRICT = "all", "last", "strict"  # the schedules
 _FEW = 20
 _LONGEST_DELAY, _LONGEST_LIFE = 0.3, 0.2
 
@@ -31,6 +31,8 @@ _LONGEST_DELAY, _LONGEST_LIFE = 0.3, 0.2
 def add_schedules(queue: Queue) -> None:
     """The schedules of a storm, which whoever comes first fires."""
     queue.schedules.add(ALL, work.call(TICK).using(max_crashes=1_000), every=EVERY, catch_up="all")
+    strict = work.call(TICK).using(unique="schedule", on_duplicate="raise", delay=EVERY, max_crashes=1_000)
+    queue.schedules.add(STRICT, strict, every=EVERY)
     queue.schedules.add(LAST, work.call(TICK), every=EVERY, catch_up="last")
 
 

@@ -38,7 +38,10 @@ from .tasks import EFFECT, child_of
 Rule = Callable[[Evidence], Iterator[str]]
 _LASTING = 3600 * 1_000_000
 # What the house says of kills and refusals is as it should be; anything else it warns of is not.
-EXPECTED = re.compile(r"fail job=|lease lost |reap jobs=|.* has grown to |release job=.* no longer owns job")
+EXPECTED = re.compile(
+    r"fail job=|lease lost |reap jobs=|.* has grown to |release job=.* no longer owns job|"
+    r"skip schedule=strict: job \d+ has its unique key"
+)
 _ENDING_KINDS = {"complete": "completed", "fail": "failed", "cancel": "cancelled"}
 
 
