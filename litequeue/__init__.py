@@ -4,6 +4,7 @@ The house, from the ground up; imports go down these floors, never up:
 
     errors directives clock retry cron codec job        records and arithmetic, no I/O
     crontab timing names keys rates retention options dialects mold
+    traffic
     storage/                                            the only rooms that speak SQL
         schema.sql   the tables, their rules and indexes
         database     connections, transactions, the file itself
@@ -13,7 +14,9 @@ The house, from the ground up; imports go down these floors, never up:
         flow limits  unique keys, parents and children; how much may run at once
         workers      sign on, renew, reap
         steps        what parts of a job returned
+        minutes      how many attempts ended, by the minute
         reports      what is read back
+        overview     what is seen at a glance
     tasks workflow graphs context steps hooks resolve   what users hold
     explain desk handle queue
     worker/                                             claims, runs, settles

@@ -9,6 +9,8 @@ from typing import Any
 from .clock import Clock
 from .codec import Codec, reader
 from .storage.database import Database
+from .storage.minutes import Minutes
+from .storage.overview import Overview
 from .storage.reports import Reports
 from .storage.schedules import Schedules
 from .storage.steps import Steps
@@ -35,9 +37,11 @@ class Desk:
         self.rng = rng  # what waits between tries are drawn from; each worker's own chance if None
         self.store = Store(database, clock)
         self.reports = Reports(database)
+        self.overview = Overview(database)
         self.workers = Workers(database, clock)
         self.schedules = Schedules(database, clock)
         self.steps = Steps(database, clock)
+        self.minutes = Minutes(database, clock)
 
     def decode(self, body: str | bytes, codec: str, task: str) -> Any:
         """The value behind a stored text, with the types that the task names."""

@@ -24,6 +24,7 @@ FLOORS = (
         "timing",
         "codec",
         "job",
+        "traffic",
         "keys",
         "rates",
         "retention",

@@ -15,11 +15,12 @@ from sqlite3 import Connection
 from .. import errors
 from .checkpoint import LOG_LIMIT, carries_reset_fault
 from .gate import Durability
+from .places import place_of
 from .rows import TEXT_OR_NONE, readable, sound
 from .surroundings import refuse_planted
 from .translate import translated
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 FROZEN = "ro&immutable=1"  # the mode of a file that is read without locks
 _OLDEST_SQLITE = (3, 37, 0)
 _CREATED = re.compile(r"^CREATE (?:UNIQUE )?\w+ (\w+)", re.MULTILINE)
@@ -28,8 +29,8 @@ _NETWORK = (
     *("fuse.sshfs", "fuse.glusterfs", "fuse.ceph", "fuse.rclone", "fuse.s3fs"),
 )
 
-# From version n to n + 1; a migration only adds. Tables, indexes and triggers that are not there come from
-# the schema itself, after these.
+# From version n to n + 1; a migration only adds, but for triggers and views, which it makes anew. Whatever is
+# not there then comes from the schema itself.
 MIGRATIONS: dict[int, tuple[str, ...]] = {
     1: (
         "ALTER TABLE litequeue_job ADD COLUMN unique_key TEXT",
@@ -46,6 +47,14 @@ MIGRATIONS: dict[int, tuple[str, ...]] = {
         "ALTER TABLE litequeue_queue ADD COLUMN rate_period INTEGER",
         "ALTER TABLE litequeue_queue ADD COLUMN burst INTEGER",
         "DROP TRIGGER litequeue_job_deleted",
+    ),
+    2: (
+        "DROP VIEW litequeue_jobs",
+        "DROP VIEW litequeue_workers",
+        "DROP VIEW litequeue_failures",
+        "DROP VIEW litequeue_queues",
+        "ALTER TABLE litequeue_failure ADD COLUMN place TEXT NOT NULL DEFAULT ''",
+        "UPDATE litequeue_failure SET place = litequeue_place(traceback)",
     ),
 }
 
@@ -211,7 +220,8 @@ def _is_ours(name: str, found: Mapping[str, str]) -> bool:
 
 
 def _words(text: str) -> list[str]:
-    return re.sub(r"--.*", "", text).split()
+    # SQLite puts a column that is added later between the last one's line end and the signs after it.
+    return re.sub(r"\s*([,)])", r"\1 ", re.sub(r"--.*|/\*[\s\S]*?\*/", "", text)).split()
 
 
 def _require_parts(found: Mapping[str, str], path: str) -> None:
@@ -232,6 +242,7 @@ def prepare(connection: Connection, path: str, begin: Callable[[Connection], Non
     if stored_version(connection, path) == SCHEMA_VERSION and _is_wal(connection):
         return
     _set_modes(connection, path)
+    connection.create_function("litequeue_place", 1, place_of)
     begin(connection)
     try:
         version = stored_version(connection, path)  # again: another process may have been quicker

@@ -118,7 +118,7 @@ SELECT min(run_at) FROM (
   SELECT min(run_at) AS run_at FROM litequeue_job WHERE state = 'ready' AND parked = 0 AND queue = :queue
   UNION ALL SELECT min(run_at) FROM litequeue_job WHERE state = 'ready' AND parked = 1 AND queue = :queue)
 """
-PAUSED = "SELECT name FROM litequeue_queue WHERE paused_at IS NOT NULL ORDER BY name"
+PAUSED = "SELECT name, paused_at FROM litequeue_queue WHERE paused_at IS NOT NULL ORDER BY name"
 AHEAD = """
 SELECT count(*) FROM (
   SELECT 1 FROM litequeue_job
@@ -147,14 +147,14 @@ class Reports:
 
     def job(self, id: int) -> Snapshot:
         """One job as it is now. Raises `JobNotFound`."""
-        return self._one(id, lambda c: [_snapshot(row) for row in c.execute(ONE, (id,)).fetchall()])
+        return self._one(id, lambda c: [snapshot_of(row) for row in c.execute(ONE, (id,)).fetchall()])
 
     def jobs(self, chosen: Filter, limit: int = 100, after: int | None = None) -> list[Snapshot]:
         """The jobs that match, newest first, at most `limit`; `after` is the last id of the page before."""
         high = MOST if after is None else after
 
         def operation(connection: Connection) -> list[Snapshot]:
-            return [_snapshot(row) for row in _matches(connection, NEWEST_FIRST, chosen, 0, high, limit)]
+            return [snapshot_of(row) for row in _matches(connection, NEWEST_FIRST, chosen, 0, high, limit)]
 
         return self.database.read(operation)
 
@@ -228,11 +228,8 @@ class Reports:
         """How many jobs of the queue are in each state."""
 
         def operation(connection: Connection) -> dict[State, int]:
-            values = {"queue": queue}
             with snapshot(connection):
-                return {
-                    state: connection.execute(text, values).fetchone()[0] for state, text in COUNTS.items()
-                }
+                return counts_of(connection, queue)
 
         return self.database.read(operation)
 
@@ -250,16 +247,15 @@ class Reports:
 
     def oldest_ready(self, queue: str) -> int | None:
         """Since when the ready job that has been due longest is due."""
-        row = self.database.read(lambda c: c.execute(OLDEST_READY, {"queue": queue}).fetchone())
-        return None if row[0] is None else int(row[0])
+        return self.database.read(lambda c: oldest_of(c, queue))
 
     def queues(self) -> list[str]:
         """The names of all queues that have a job, or are paused."""
-        return self.database.read(_queue_names)
+        return self.database.read(queue_names)
 
     def paused(self) -> list[str]:
         """The names of the paused queues."""
-        return [row[0] for row in self.database.read(lambda c: c.execute(PAUSED).fetchall())]
+        return [name for name, _ in self.database.read(lambda c: c.execute(PAUSED).fetchall())]
 
     def ahead(self, job: Snapshot) -> int:
         """How many ready jobs of its queue come before this one; counts to 10,001."""
@@ -295,7 +291,7 @@ def snapshots(connection: Connection, ids: Iterable[int]) -> tuple[Snapshot, ...
     if not wanted:
         return ()
     rows = connection.execute(THESE, (json.dumps(wanted),)).fetchall()
-    return tuple(map(_snapshot, rows))
+    return tuple(map(snapshot_of, rows))
 
 
 def ended(connection: Connection, settlements: Iterable[Settlement], now: int) -> tuple[Ended, ...]:
@@ -338,12 +334,26 @@ def _handful(connection: Connection, state: State, queue: str | None) -> tuple[i
     return ids if len(ids) <= FEW else None
 
 
-def _snapshot(row: rows.Row) -> Snapshot:
+def snapshot_of(row: rows.Row) -> Snapshot:
+    """The job of a row with `COLUMNS`."""
     return rows.record(Snapshot, row, "litequeue_job")
 
 
-def _queue_names(connection: Connection) -> list[str]:
+def queue_names(connection: Connection) -> list[str]:
+    """The names of all queues that have a job, or are paused."""
     found = [
-        row for query in (QUEUES, RUNNING_QUEUES, PAUSED) for row in connection.execute(query).fetchall()
+        row[:1] for query in (QUEUES, RUNNING_QUEUES, PAUSED) for row in connection.execute(query).fetchall()
     ]
     return sorted({rows.sound(row, (str,), "litequeue_job")[0] for row in found})
+
+
+def counts_of(connection: Connection, queue: str) -> dict[State, int]:
+    """How many jobs of the queue are in each state."""
+    values = {"queue": queue}
+    return {state: connection.execute(text, values).fetchone()[0] for state, text in COUNTS.items()}
+
+
+def oldest_of(connection: Connection, queue: str) -> int | None:
+    """Since when the ready job that has been due longest is due."""
+    row = connection.execute(OLDEST_READY, {"queue": queue}).fetchone()
+    return None if row[0] is None else int(row[0])

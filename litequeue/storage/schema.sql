@@ -1,4 +1,4 @@
--- litequeue, schema version 2. Everything a queue knows is in these tables; nothing else is kept anywhere.
+-- litequeue, schema version 3. Everything a queue knows is in these tables; nothing else is kept anywhere.
 --
 -- Instants are microseconds since 1970 UTC (wall time); only litequeue_worker.lease_until is on the
 -- monotonic clock of the boot named beside it. Read the views, not the tables, from other programs.
@@ -108,8 +108,10 @@ CREATE TABLE litequeue_failure (
   type      TEXT NOT NULL,
   message   TEXT NOT NULL,
   traceback TEXT NOT NULL,
+  place     TEXT NOT NULL DEFAULT '',   -- 'folder/file.py:line' of the innermost frame
   PRIMARY KEY (job, attempt)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX litequeue_error ON litequeue_failure (type, place, failed_at);
 
 -- What tasks wrote with current_job().log().
 CREATE TABLE litequeue_log (
@@ -275,7 +277,20 @@ CREATE TABLE litequeue_worker (
   stopping    INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 
--- The public read API: the same rows for a person's eyes and for any SQL tool.
+-- How attempts ended, by the minute: written about once a second by those who ran them, kept for a day.
+CREATE TABLE litequeue_minute (
+  minute     INTEGER NOT NULL,            -- since 1970; 0: all that there were
+  queue      TEXT NOT NULL,
+  written_at INTEGER NOT NULL,
+  completed  INTEGER NOT NULL DEFAULT 0,
+  failed     INTEGER NOT NULL DEFAULT 0,  -- for good
+  retried    INTEGER NOT NULL DEFAULT 0,  -- failed, and are tried again
+  waits      TEXT NOT NULL DEFAULT '{}',  -- JSON object: how many waited about so long; four keys to a doubling,
+  runs       TEXT NOT NULL DEFAULT '{}',  -- and ran so long: key k is from 2 ** ((k - 1) / 4) us to 2 ** (k / 4)
+  PRIMARY KEY (minute, queue)
+) STRICT, WITHOUT ROWID;
+
+-- The public read API: the same for a person's eyes and for any SQL tool. All times are UTC.
 
 CREATE VIEW litequeue_jobs AS
 SELECT id, task, queue, state, reason, message, priority, attempt, failures, crashes,
@@ -284,22 +299,96 @@ SELECT id, task, queue, state, reason, message, priority, attempt, failures, cra
        strftime('%Y-%m-%d %H:%M:%f', started_at / 1e6, 'unixepoch') AS started_at,
        strftime('%Y-%m-%d %H:%M:%f', finished_at / 1e6, 'unixepoch') AS finished_at,
        strftime('%Y-%m-%d %H:%M:%f', expires_at / 1e6, 'unixepoch') AS expires_at,
-       worker, progress, progress_text, tags, meta, codec, payload, result
+       (started_at - run_at) / 1e6 AS wait_seconds,
+       (finished_at - started_at) / 1e6 AS run_seconds,
+       worker, parked, cancelling, progress, progress_text, tags, meta, options, unique_key, limit_key, pending,
+       schedule, strftime('%Y-%m-%d %H:%M:%f', scheduled_for / 1e6, 'unixepoch') AS scheduled_for, codec,
+       coalesce(payload, (SELECT body FROM litequeue_blob WHERE job = id AND kind = 'payload')) AS payload,
+       result_codec,
+       coalesce(result, (SELECT body FROM litequeue_blob WHERE job = id AND kind = 'result')) AS result
 FROM litequeue_job;
+
+-- Those that failed, and the last one of each job where that did not.
+CREATE VIEW litequeue_attempts AS
+SELECT job, attempt, 'failed' AS state, NULL AS worker, NULL AS started_at,
+       strftime('%Y-%m-%d %H:%M:%f', failed_at / 1e6, 'unixepoch') AS ended_at,
+       reason, type, message, place, traceback
+FROM litequeue_failure
+UNION ALL
+SELECT id, attempt, state, worker,
+       strftime('%Y-%m-%d %H:%M:%f', started_at / 1e6, 'unixepoch'),
+       strftime('%Y-%m-%d %H:%M:%f', finished_at / 1e6, 'unixepoch'),
+       reason, NULL, message, NULL, NULL
+FROM litequeue_job
+WHERE state IN ('running', 'completed', 'cancelled') AND started_at IS NOT NULL
+  AND NOT EXISTS (SELECT 1 FROM litequeue_failure AS failed
+                  WHERE failed.job = litequeue_job.id AND failed.attempt = litequeue_job.attempt);
 
 CREATE VIEW litequeue_workers AS
 SELECT id, name, pid, queues, threads,
        strftime('%Y-%m-%d %H:%M:%f', started_at / 1e6, 'unixepoch') AS started_at,
        strftime('%Y-%m-%d %H:%M:%f', seen_at / 1e6, 'unixepoch') AS seen_at,
-       stopping
+       stopping,
+       (SELECT count(*) FROM litequeue_job WHERE state = 'running' AND worker = litequeue_worker.id) AS running
 FROM litequeue_worker;
 
-CREATE VIEW litequeue_failures AS
-SELECT job, attempt, strftime('%Y-%m-%d %H:%M:%f', failed_at / 1e6, 'unixepoch') AS failed_at,
-       reason, type, message, traceback
-FROM litequeue_failure;
+CREATE VIEW litequeue_schedules AS
+SELECT name, task, cron, every / 1e6 AS every_seconds, timezone, catch_up, jitter / 1e6 AS jitter_seconds, overlap,
+       CASE WHEN lost_at IS NOT NULL THEN 'lost' WHEN paused_at IS NOT NULL THEN 'paused'
+            WHEN next_at IS NULL THEN 'over' ELSE 'active' END AS state,
+       strftime('%Y-%m-%d %H:%M:%f', next_at / 1e6, 'unixepoch') AS next_at,
+       strftime('%Y-%m-%d %H:%M:%f', last_at / 1e6, 'unixepoch') AS last_at,
+       last_job, declared,
+       strftime('%Y-%m-%d %H:%M:%f', created_at / 1e6, 'unixepoch') AS created_at,
+       strftime('%Y-%m-%d %H:%M:%f', paused_at / 1e6, 'unixepoch') AS paused_at,
+       strftime('%Y-%m-%d %H:%M:%f', lost_at / 1e6, 'unixepoch') AS lost_at,
+       payload
+FROM litequeue_schedule;
 
+-- The names of queues are met one after the other, in each index that begins with them.
 CREATE VIEW litequeue_queues AS
-SELECT queue, state, count(*) AS jobs FROM litequeue_job GROUP BY queue, state;
+WITH RECURSIVE met (name) AS (
+  SELECT (SELECT min(name) FROM (
+    SELECT min(queue) AS name FROM litequeue_job WHERE state = 'ready' AND parked = 0
+    UNION ALL SELECT min(queue) FROM litequeue_job WHERE state = 'ready' AND parked = 1
+    UNION ALL SELECT min(queue) FROM litequeue_job WHERE state = 'scheduled'
+    UNION ALL SELECT min(queue) FROM litequeue_job WHERE state = 'blocked'
+    UNION ALL SELECT min(queue) FROM litequeue_job WHERE finished_at IS NOT NULL))
+  UNION
+  SELECT (SELECT min(name) FROM (
+    SELECT min(queue) AS name FROM litequeue_job WHERE state = 'ready' AND parked = 0 AND queue > met.name
+    UNION ALL SELECT min(queue) FROM litequeue_job WHERE state = 'ready' AND parked = 1 AND queue > met.name
+    UNION ALL SELECT min(queue) FROM litequeue_job WHERE state = 'scheduled' AND queue > met.name
+    UNION ALL SELECT min(queue) FROM litequeue_job WHERE state = 'blocked' AND queue > met.name
+    UNION ALL SELECT min(queue) FROM litequeue_job WHERE finished_at IS NOT NULL AND queue > met.name))
+  FROM met WHERE met.name IS NOT NULL),
+named (name) AS (
+  SELECT name FROM met WHERE name IS NOT NULL
+  UNION SELECT queue FROM litequeue_job WHERE state = 'running' AND worker > 0
+  UNION SELECT name FROM litequeue_queue)
+SELECT named.name AS queue,
+       strftime('%Y-%m-%d %H:%M:%f', paused_at / 1e6, 'unixepoch') AS paused_at,
+       (SELECT count(*) FROM litequeue_job WHERE state = 'scheduled' AND queue = named.name) AS scheduled,
+       (SELECT count(*) FROM litequeue_job WHERE state = 'blocked' AND queue = named.name) AS blocked,
+       (SELECT count(*) FROM litequeue_job WHERE state = 'ready' AND parked = 0 AND queue = named.name)
+         + (SELECT count(*) FROM litequeue_job WHERE state = 'ready' AND parked = 1 AND queue = named.name) AS ready,
+       (SELECT count(*) FROM litequeue_job
+        WHERE state = 'running' AND worker > 0 AND queue = named.name) AS running,
+       (SELECT count(*) FROM litequeue_job
+        WHERE queue = named.name AND state = 'completed' AND finished_at IS NOT NULL) AS completed,
+       (SELECT count(*) FROM litequeue_job
+        WHERE queue = named.name AND state = 'failed' AND finished_at IS NOT NULL) AS failed,
+       (SELECT count(*) FROM litequeue_job
+        WHERE queue = named.name AND state = 'cancelled' AND finished_at IS NOT NULL) AS cancelled,
+       (SELECT strftime('%Y-%m-%d %H:%M:%f', min(run_at) / 1e6, 'unixepoch') FROM (
+          SELECT min(run_at) AS run_at FROM litequeue_job WHERE state = 'ready' AND parked = 0 AND queue = named.name
+          UNION ALL SELECT min(run_at) FROM litequeue_job WHERE state = 'ready' AND parked = 1 AND queue = named.name)
+       ) AS oldest_ready_at,
+       max_running, rate_count, rate_period / 1e6 AS rate_seconds, burst
+FROM named LEFT JOIN litequeue_queue ON litequeue_queue.name = named.name;
 
-INSERT INTO litequeue_meta (key, value) VALUES ('version', '2');
+CREATE VIEW litequeue_minutes AS
+SELECT queue, strftime('%Y-%m-%d %H:%M', minute * 60, 'unixepoch') AS minute, completed, failed, retried, waits, runs
+FROM litequeue_minute WHERE minute > 0;
+
+INSERT INTO litequeue_meta (key, value) VALUES ('version', '3');

@@ -12,6 +12,7 @@ from sqlite3 import Connection, IntegrityError
 
 from ..clock import SECOND
 from ..job import Cancelled, Complete, Crash, Fail, Failure, Lease, Note, Release, Settlement, Snoozed, Start
+from .places import place_of
 
 INLINE_LIMIT = 4096
 DEFAULT_MAX_CRASHES = 3
@@ -114,7 +115,10 @@ SET progress = coalesce(:progress, progress), progress_text = coalesce(:text, pr
     meta = coalesce(:meta, meta)
 WHERE id = :id AND attempt = :attempt AND state = 'running'
 """
-ADD_FAILURE = "INSERT OR REPLACE INTO litequeue_failure VALUES (?, ?, ?, ?, ?, ?, ?)"
+ADD_FAILURE = """
+INSERT OR REPLACE INTO litequeue_failure (job, attempt, failed_at, reason, type, message, traceback, place)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+"""
 ADD_LOG = """
 INSERT INTO litequeue_log (job, number, attempt, at, text)
 SELECT :job, 1 + coalesce(max(number), 0), :attempt, :at, :text
@@ -259,6 +263,7 @@ def _change(connection: Connection, statement: str, lease: Lease, now: int, **va
 
 
 def _record(connection: Connection, lease: Lease, failure: Failure, now: int) -> bool:
-    texts = [storable(text) for text in (failure.type, failure.message, failure.traceback)]
+    place = place_of(failure.traceback)
+    texts = [storable(text) for text in (failure.type, failure.message, failure.traceback, place)]
     connection.execute(ADD_FAILURE, (lease.job, lease.attempt, now, failure.reason, *texts))
     return True

@@ -14,7 +14,7 @@ from ..handle import Job
 from ..job import Claimed, Complete, Ended, Fail, Note, Progress, Release, Settlement, Start, Turn, Want
 from ..queue import Queue
 from ..resolve import Resolver
-from . import logs
+from . import counting, logs
 from .execution import Execution
 from .firing import declare, fire
 from .keeper import Keeper
@@ -71,6 +71,7 @@ class _Drain:
         self._queues = tuple(queues)
         self._store = queue.desk.store
         self._workers = queue.desk.workers
+        self._minutes = queue.desk.minutes
         resolver = Resolver(queue.runnable, queue)
         self._knowledge = Knowledge(resolver)
         self._teller = Teller(queue.desk, resolver.task)
@@ -110,7 +111,7 @@ class _Drain:
         declare(self._queue, self._queue.declared.values())
         fire(self._queue.desk, self._teller)
         # A script that only ever drains would not see the jobs of its killed runs again.
-        self._workers.reap(self._teller.tell_ended)
+        self._workers.reap(self._teller.tell_given_up)
         done = 0
         while (limit is None or done < limit) and (claimed := self._claim()) is not None:
             self._run_one(claimed)
@@ -122,6 +123,7 @@ class _Drain:
         if self._transaction is not None:
             self._transaction.abandon()
         self._workers.sign_off(self._worker)
+        self._minutes.write()
 
     def _claim(self) -> Claimed | None:
         self._knowledge.meet_parked(self._store.parked_tasks(self._queues))
@@ -140,6 +142,7 @@ class _Drain:
         prepared = self._execution.prepare(claimed, task, transaction, Mailbox())
         if isinstance(prepared, Fail):
             self._settle(prepared, None)
+            self._minutes.count(claimed.queue, "failed")
             return
         self._begin(prepared)
         outcome = self._outcome(prepared)
@@ -149,6 +152,9 @@ class _Drain:
             raise KeyboardInterrupt
         note = prepared.mailbox.take(claimed)
         accepted = self._through(transaction, outcome, note) or self._settle(outcome.settlement, note)
+        if accepted:
+            counting.count(self._minutes, outcome)
+            self._minutes.write_some()
         logs.settled(outcome, accepted=accepted)
 
     def _begin(self, assignment: Assignment) -> None:

@@ -125,7 +125,7 @@ class Execution:
             self._keeper.leave(assignment.lease)
             if assignment.transaction is not None:
                 assignment.transaction.leave()
-        return Outcome(assignment, settlement, self._clock.monotonic() - began)
+        return Outcome(assignment, settlement, self._clock.monotonic() - began, began=began)
 
     async def run_async(self, assignment: Assignment) -> Outcome:
         """Run an `async def` on the event loop."""
@@ -149,7 +149,7 @@ class Execution:
         finally:
             _end_forked_child(self._process)
             self._keeper.leave(assignment.lease)  # a step of it may still run on a thread
-        return Outcome(assignment, settlement, self._clock.monotonic() - began)
+        return Outcome(assignment, settlement, self._clock.monotonic() - began, began=began)
 
     # --- after -------------------------------------------------------------------------------------
 

@@ -1,6 +1,6 @@
 """The thread that keeps a worker alive in the file, whatever its tasks do.
 
-It renews the lease, carries notes and requests to stop, reaps dead workers, and prunes.
+It renews the lease, carries notes, counts and requests to stop, reaps dead workers, and prunes.
 """
 
 from __future__ import annotations
@@ -125,6 +125,7 @@ class Heartbeat:
             self._host.ask_to_stop(job, attempt)
         if self._may_reap():
             self._reap()
+        self._desk.minutes.write_some()
         self._look_after(now)
 
     def _renew(self, now: int) -> None:
@@ -151,7 +152,7 @@ class Heartbeat:
         return True
 
     def _reap(self) -> None:
-        reaped = self._desk.workers.reap(self._teller.tell_ended)
+        reaped = self._desk.workers.reap(self._teller.tell_given_up)
         if reaped:
             log.warning("reap jobs=%d from workers that died", reaped)
 

@@ -18,7 +18,7 @@ from ..errors import DatabaseError
 from ..job import Claimed, Fail, Lease, NewWorker, Progress, Release, Settlement, Start, Turn, Want
 from ..log import log
 from ..resolve import Resolver
-from . import logs
+from . import counting, logs
 from .hands import Hands
 from .heartbeat import LOST, Heartbeat
 from .knowledge import Knowledge
@@ -307,6 +307,8 @@ class Loop:
         self._is_line_stuck = False
         self._pace.add(outcome.assignment.claimed.task, outcome.duration)
         self.settled += 1
+        if accepted:
+            counting.count(self._desk.minutes, outcome)
         logs.settled(outcome, accepted=accepted)
 
     def _assign(self, claimed: Claimed) -> Assignment | None:
@@ -314,6 +316,7 @@ class Loop:
         if isinstance(prepared, Fail):
             log.error("fail job=%d task=%s: %r", claimed.lease.job, claimed.task, prepared.failure.message)
             self._unwritten.append(prepared)
+            self._desk.minutes.count(claimed.queue, "failed")
             return None
         return prepared
 
@@ -382,7 +385,8 @@ class Loop:
             if self._has_died:
                 self._desk.workers.vanish(self.worker)
             elif self._fault is None:
-                self._desk.workers.sign_off(self.worker, self._teller.tell_ended)
+                self._desk.workers.sign_off(self.worker, self._teller.tell_given_up)
+                self._desk.minutes.write()
         finally:
             self._bell.close()
             self._teller.close()

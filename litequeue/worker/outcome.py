@@ -77,7 +77,7 @@ class Assignment(NamedTuple):
 class Outcome(NamedTuple):
     """How an attempt ended, what it noted last, and how long it took in microseconds.
 
-    `settled` if all that is written already.
+    `settled` if all that is written already. `began` is on the monotonic clock; None: it never did.
     """
 
     assignment: Assignment
@@ -85,3 +85,4 @@ class Outcome(NamedTuple):
     duration: int = 0
     note: Note | None = None
     settled: bool = False
+    began: int | None = None

@@ -56,7 +56,7 @@ class Sandboxes:
             raise
         finally:
             self._give_back(child)
-        return Outcome(assignment, settlement, self._clock.monotonic() - began)
+        return Outcome(assignment, settlement, self._clock.monotonic() - began, began=began)
 
     def close(self) -> None:
         """Kill the children."""

@@ -68,6 +68,11 @@ class Teller:
         """How attempts ended."""
         self._tell([_news(each) for each in ended])
 
+    def tell_given_up(self, ended: Sequence[Ended]) -> None:
+        """How attempts ended whose worker died, or has to stop; they are counted, too."""
+        self._desk.minutes.count_ended(ended)
+        self.tell_ended(ended)
+
     def tell_enqueued(self, ids: Iterable[int]) -> None:
         """Jobs that a worker made itself, as a schedule wants it."""
         self._tell([News("enqueued", job) for id in ids if (job := self._job(id)) is not None])
