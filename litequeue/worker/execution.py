@@ -191,7 +191,8 @@ class Execution:
                 failure = failure_of(error, "timeout", f"over its time limit of {_limit(assignment)} s")
                 return Fail(lease, failure, self._retry_at(assignment, TimeoutError(), now))
             case RetryLater():
-                return Fail(lease, failure_of(error, "error"), self._asked_retry_at(assignment, error, now))
+                cause = error.__cause__ or error  # `raise RetryLater(60) from error` tells what went wrong
+                return Fail(lease, failure_of(cause, "error"), self._asked_retry_at(assignment, error, now))
             case _:
                 return Fail(lease, failure_of(error, "error"), self._retry_at(assignment, error, now))
 

@@ -203,6 +203,17 @@ class Outcomes(ExecutionCase):
             granted.append(self.seconds_to_retry(settlement))
         self.assertEqual(granted, [7, 7, None])
 
+    def test_retry_later_from_an_error_tells_of_that(self) -> None:
+        def work() -> None:
+            try:
+                raise OSError("busy")
+            except OSError as error:
+                raise RetryLater(7) from error
+
+        failure = self.fail(work, retry=TWICE).failure
+        self.assertEqual((failure.reason, failure.type, failure.message), ("error", "OSError", "busy"))
+        self.assertIn("in work", failure.traceback)
+
     def test_retry_later_asks_a_function_as_policy(self) -> None:
         def work() -> None:
             raise RetryLater(7)
