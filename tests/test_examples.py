@@ -7,13 +7,17 @@ from pathlib import Path
 
 from tests.repository import ROOT, run_python
 
-EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
+EXAMPLES = sorted((ROOT / "examples").rglob("*.py"))
 MAX_LINES = 60
 
 
 class TestExamples(unittest.TestCase):
     def test_the_four_kinds_are_there(self) -> None:
         self.assertGreaterEqual(len(EXAMPLES), 4, "quickstart, retries, a web app and asyncio are promised")
+
+    def test_the_programs_of_four_other_libraries_are_there(self) -> None:
+        ported = {example.name for example in EXAMPLES if example.parent.name == "coming_from"}
+        self.assertEqual(ported, {f"from_{name}.py" for name in ("celery", "dramatiq", "huey", "rq")})
 
     def test_each_is_short(self) -> None:
         for example in EXAMPLES:
