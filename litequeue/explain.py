@@ -8,6 +8,7 @@ from datetime import datetime
 
 from .clock import SECOND, Clock, to_datetime
 from .job import Snapshot, State, WorkerInfo
+from .names import MESSAGE
 from .storage.reports import Reports
 from .storage.workers import Workers
 
@@ -91,9 +92,8 @@ def _running(case: Case) -> Explanation | None:
         return Explanation("cancelling", f"it was asked to stop, and ends with attempt {job.attempt}")
     if job.started_at is None:
         return Explanation("running", f"worker {job.worker} holds it and is about to start it")
-    return Explanation(
-        "running", f"it runs on worker {job.worker} since {_at(job.started_at)}, attempt {job.attempt}"
-    )
+    words = f"worker {job.worker} has it" if job.task == MESSAGE else f"it runs on worker {job.worker}"
+    return Explanation("running", f"{words} since {_at(job.started_at)}, attempt {job.attempt}")
 
 
 def _blocked(case: Case) -> Explanation | None:
@@ -140,12 +140,13 @@ def _paused(case: Case) -> Explanation | None:
 def _unserved(case: Case) -> Explanation | None:
     if case.servers:
         return None
-    return Explanation("no worker", f"no live worker serves its queue {case.job.queue!r}")
+    who = "process gets messages from" if case.job.task == MESSAGE else "worker serves its queue"
+    return Explanation("no worker", f"no live {who} {case.job.queue!r}")
 
 
 def _unresolved(case: Case) -> Explanation | None:
-    if not case.job.parked:
-        return None
+    if not case.job.parked or case.job.task == MESSAGE:
+        return None  # a message that a worker of jobs has met is got like any other
     return Explanation(
         "no code",
         f"no worker that met it can resolve its task {case.job.task!r}; start one with --app for the module "

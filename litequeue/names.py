@@ -6,6 +6,8 @@ import sys
 from pathlib import Path
 
 INTERACTIVE = "interactive"
+# What stands for the task of a message. It names no module, so no task has this name and no worker runs it.
+MESSAGE = "message"
 
 
 def module_name(thing: object) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 from ..codec import JSON, plain
 from ..errors import EncodingError
 from ..job import FINAL, Snapshot, State
+from ..names import MESSAGE
 from .human import iso, number, span, times, when
 
 COLORS: dict[State, str | None] = {
@@ -71,7 +72,7 @@ def _condition(job: Snapshot) -> str:
         return ": ".join(part for part in (job.reason, job.message) if part and part != job.state)
     if job.state is State.RUNNING:
         return "asked to stop" if job.cancelling else progress_of(job)
-    return "no worker here can resolve its task" if job.parked else ""
+    return "no worker here can resolve its task" if job.parked and job.task != MESSAGE else ""
 
 
 def _failures(job: Snapshot) -> str:

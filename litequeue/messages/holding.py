@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import os
-import socket
 import threading
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
@@ -13,6 +11,7 @@ from ..desk import Desk
 from ..errors import DatabaseError, QueueClosed
 from ..job import Claimed, Lease, NewWorker, Turn, Want
 from ..log import log
+from ..names import MESSAGE
 
 if TYPE_CHECKING:
     from ..queue import Queue
@@ -20,15 +19,13 @@ if TYPE_CHECKING:
     from ..worker.outcome import Assignment
     from ..worker.trouble import Trouble
 
-# The task of a message. No task can have this name, for it names no module: a worker leaves it alone.
-MESSAGE = "message"
 _ONLY_MESSAGES = frozenset({MESSAGE})
 
 
 class Holding:
     """Claims messages for this process, keeps them alive, and gives back what is left at the end.
 
-    It signs on with the first claim. `on_fault` is called when the file can not be used any more.
+    It signs on when something is wanted. `on_fault` is called when the file can not be used any more.
     """
 
     trouble: Trouble
@@ -49,15 +46,23 @@ class Holding:
         self._got: dict[Lease, object] = {}
         self.worker = 0
 
-    def claim(self) -> Claimed | None:
+    def signed_on(self) -> int:
+        """The worker that this process is, from the first call on. Raises what the heartbeat met."""
+        if self._fault is not None:
+            raise self._fault
+        if self._heartbeat is None:
+            self._sign_on()
+        return self.worker
+
+    def claim(self, worker: int) -> Claimed | None:
         """The next message, ours from now on; None when none is ready."""
         want = Want(self._lane, 1, 1, known=_ONLY_MESSAGES, revive=_ONLY_MESSAGES)
         while True:
-            worker = self._signed_on()
             progress = self._desk.store.take_turn(worker, Turn(wants=(want,)))
             if progress.signed_on:
                 return next(iter(progress.claim.jobs), None)
             self.lose(worker)
+            worker = self.signed_on()
 
     def close(self) -> None:
         """Give back at once all that is held, and sign off."""
@@ -120,13 +125,6 @@ class Holding:
     def _desk(self) -> Desk:
         return self._queue.desk
 
-    def _signed_on(self) -> int:
-        if self._fault is not None:
-            raise self._fault
-        if self._heartbeat is None:
-            self._sign_on()
-        return self.worker
-
     def _sign_on(self) -> None:
         from ..worker.heartbeat import Heartbeat
         from ..worker.teller import TellerAside
@@ -144,5 +142,7 @@ class Holding:
                 self._heartbeat.start()
 
     def _identity(self) -> NewWorker:
-        name = f"{socket.gethostname()}:{os.getpid()}"
-        return NewWorker(name, os.getpid(), (self._lane,), 1, self._queue.lease)
+        from ..worker.loop import identity
+        from ..worker.settings import WorkerOptions
+
+        return identity(WorkerOptions((self._lane,)), self._queue.lease)

@@ -20,10 +20,11 @@ from ..errors import (
 from ..job import Claimed, Complete, Fail, Failure, Filter, Lease, NewJobs, Settlement, State
 from ..log import log
 from ..mold import Mold, make_mold
+from ..names import MESSAGE
 from ..options import NO_OPTIONS, Duration, checked, text_name
 from ..storage.forks import watch
 from ..storage.transactions import afterwards
-from .holding import MESSAGE, Holding
+from .holding import Holding
 from .line import Line
 
 if TYPE_CHECKING:
@@ -100,9 +101,10 @@ class Lane:
 
     def claim(self) -> Claimed | None:
         """The next message, ours from now on; None when none is ready."""
+        worker = self.holding.signed_on()  # who waits returns what the dead held
         if not (self._is_running_on or self._is_any()):
             return None
-        claimed = self.holding.claim()
+        claimed = self.holding.claim(worker)
         self._is_running_on = claimed is not None
         if claimed is not None:
             self.room.tell()
