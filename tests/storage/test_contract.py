@@ -32,6 +32,7 @@ LARGE = "x" * 100_000
 def every_settlement(lease: Lease, now: int) -> list[Settlement]:
     return [
         records.Complete(lease, '"late"', "json"),
+        records.Complete(lease, keeps=False),
         records.Fail(lease, ERROR),
         records.Fail(lease, ERROR, retry_at=now),
         Crash(lease, CRASH),
@@ -509,6 +510,25 @@ class Complete(ContractCase):
             found = self.reports.result(id)
             self.assertEqual((found.body, found.codec), (result, codec))
             self.assertEqual((self.job(id).finished_at, self.job(id).worker), (self.clock.now(), None))
+
+    def test_one_that_is_not_kept_is_gone_with_that(self) -> None:
+        id = self.enqueue()
+        self.store.settle(records.Complete(self.claim_one(), keeps=False))
+        with self.assertRaises(JobNotFound):
+            self.job(id)
+        self.assertEqual(self.enqueue(), id + 1)
+
+    def test_one_that_was_asked_to_stop_is_kept_all_the_same(self) -> None:
+        id = self.enqueue()
+        lease = self.claim_one()
+        self.store.cancel(id)
+        self.store.settle(records.Complete(lease, keeps=False))
+        self.assert_state(id, State.CANCELLED, "cancelled")
+
+    def test_who_settles_it_and_hears_of_others_is_no_matter(self) -> None:
+        self.enqueue()
+        turn = Turn((records.Complete(self.claim_one(), keeps=False),), tells=True)
+        self.assertEqual(self.store.take_turn(self.worker, turn).ended, ())
 
     def test_a_stale_lease_changes_nothing(self) -> None:
         id = self.enqueue()
@@ -1023,6 +1043,17 @@ class Note(ContractCase):
 
 
 class Read(ContractCase):
+    def test_what_waits_and_what_is_unfinished_is_counted_to_a_bound(self) -> None:
+        for _ in range(3):
+            self.enqueue()
+        self.enqueue(run_at=self.in_seconds(5))
+        self.enqueue(queue="other")
+        self.claim_one()
+        self.assertEqual(self.reports.waiting("default", 100), 3)
+        self.assertEqual(self.reports.unfinished("default", 100), 4)
+        self.assertEqual(self.reports.unfinished("nobody's", 100), 0)
+        self.assertEqual(self.reports.waiting("default", 1), 2)  # one of each kind
+
     """What the reports tell."""
 
     def test_pages_go_from_the_newest_to_the_oldest(self) -> None:

@@ -61,6 +61,14 @@ class TestHints(FileCase):
             listener.take(pipe)
         self.assertEqual(self.tokens(listener), 0)
 
+    def test_who_looks_for_himself_takes_all_of_them(self) -> None:
+        listener, sender = self.listener("mail", "other"), self.hints()
+        for _ in range(3):
+            sender.send(["mail", "other"])
+        self.assertTrue(listener.take_all())
+        self.assertEqual(self.tokens(listener), 0)
+        self.assertFalse(listener.take_all())
+
     def test_nobody_listening_is_no_matter(self) -> None:
         sender = self.hints()
         sender.send(["default"])
