@@ -29,8 +29,8 @@ def transaction(name: str) -> Iterator[sqlite3.Connection]:
         with create_engine("sqlite:///shop.db").begin() as wrapped:
             yield wrapped.connection.driver_connection
     elif name == "django":
-        from django.conf import settings  # type: ignore[import-not-found]
-        from django.db import connection, transaction  # type: ignore[import-not-found]
+        from django.conf import settings
+        from django.db import connection, transaction
 
         if not settings.configured:
             engine = {"ENGINE": "django.db.backends.sqlite3", "NAME": "shop.db"}

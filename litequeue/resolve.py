@@ -57,29 +57,32 @@ class Resolver:
     def _search(self, name: str) -> AnyTask | None:
         if self._apps is not None:
             return self._in_apps(name, self._apps)
-        module_name, _, attribute = name.partition(":")
-        if not (_is_module_name(module_name) and all(part.isidentifier() for part in attribute.split("."))):
+        module_name, _, dotted = name.partition(":")
+        if not (_is_module_name(module_name) and all(part.isidentifier() for part in dotted.split("."))):
             return None
         try:
-            module = self._import(module_name)
+            module = self.imported(module_name)
         except (Exception, SystemExit):  # the module's own code may do anything; the job waits for a worker
             log.exception("import of %r, for the task %r, failed", module_name, name)
             return None
-        found = None if module is None else _attribute(module, attribute)
-        return found if isinstance(found, Task) else None
+        return None if module is None else self.accepted(name, attribute(module, dotted))
 
     def _in_apps(self, name: str, apps: Mapping[str, ModuleType]) -> AnyTask | None:
         for app in apps.values():
             for task in tasks_of(app):
                 if task.name == name:
                     return task
-        module_name, _, attribute = name.partition(":")
-        function = _attribute(apps[module_name], attribute) if module_name in apps else None
+        module_name, _, dotted = name.partition(":")
+        function = attribute(apps[module_name], dotted) if module_name in apps else None
         if isinstance(function, FunctionType) and function.__module__ == module_name:
             return make_task(function, name, self.producer, NO_OPTIONS)
         return None
 
-    def _import(self, name: str) -> ModuleType | None:
+    def accepted(self, name: str, found: object) -> AnyTask | None:
+        """The task that this is, found under its name; a face for a framework knows other kinds."""
+        return found if isinstance(found, Task) else None
+
+    def imported(self, name: str) -> ModuleType | None:
         """The module of this name, imported only if it lies under the root."""
         spec = self._spec_under_root(name)
         if spec is None:
@@ -135,6 +138,13 @@ class Resolver:
         return not {"site-packages", "dist-packages"} & set(real.split(os.sep)) and not _is_library(real)
 
 
+def resolver_by(maker: str, queue: Producer) -> Resolver:
+    """The resolver that `module:function` makes for a queue; named by the program, never by a file."""
+    module, _, function = maker.partition(":")
+    resolver: Resolver = getattr(importlib.import_module(module), function)(queue)
+    return resolver
+
+
 def import_apps(names: Iterable[str]) -> list[ModuleType]:
     """The modules that `--app` names. Raises `WorkerError` when one can not be imported."""
     if os.getcwd() not in sys.path:
@@ -163,7 +173,7 @@ def tasks_of(module: ModuleType) -> list[AnyTask]:
     return found
 
 
-def _attribute(module: ModuleType, dotted: str) -> object:
+def attribute(module: ModuleType, dotted: str) -> object:
     """What a module holds under a dotted name, through classes only and without running descriptors."""
     found: object = module
     for part in dotted.split("."):

@@ -73,6 +73,8 @@ NAME_CONNECTIONS = {
     "worker.outcome",
     "worker.transaction",
 }
+# Rooms for the users of a framework import that too; nobody else imports anything but the standard library.
+FRAMEWORKS = {"contrib.django": {"asgiref", "django", "django_tasks"}}
 # A job's outcome is decided without the store; only the loop settles.
 WITHOUT_STORE = {"worker.execution", "worker.sandbox"}
 
@@ -91,7 +93,11 @@ class Power:
     owners: tuple[str, ...]
 
     def is_held_by(self, module: str) -> bool:
-        return any(module == owner or module.startswith(f"{owner}.") for owner in self.owners)
+        return any(is_in(module, owner) for owner in self.owners)
+
+
+def is_in(module: str, room: str) -> bool:
+    return module == room or module.startswith(f"{room}.")
 
 
 POWERS = (
@@ -118,7 +124,7 @@ POWERS = (
         re.compile(
             r"importlib\.(import_module|reload|__import__|util\.module_from_spec|machinery\.Source.*)"
         ),
-        ("resolve", "worker.process", "worker.inmate"),
+        ("resolve", "worker.process", "worker.inmate", "contrib.django.finding"),
     ),
     Power(
         "starts a program",
@@ -178,8 +184,9 @@ def imports_go_down(module: Module) -> Iterator[str]:
 
 
 def imports_only_the_standard_library(module: Module) -> Iterator[str]:
+    framework = {name for room, names in FRAMEWORKS.items() if is_in(module.name, room) for name in names}
     for each in module.imports():
-        if each.target.partition(".")[0] not in sys.stdlib_module_names | {"litequeue"}:
+        if each.target.partition(".")[0] not in sys.stdlib_module_names | {"litequeue"} | framework:
             yield module.at(each.line, f"{each.target} is not in the standard library")
 
 

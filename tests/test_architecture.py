@@ -139,6 +139,12 @@ class TestRules(unittest.TestCase):
         text = "import json\nimport requests  # bad\nfrom litequeue import job"
         self.assert_finds(rules.imports_only_the_standard_library, "cli", text)
 
+    def test_a_face_for_a_framework_imports_that(self) -> None:
+        text = "import django.db\nfrom django_tasks import task\nimport celery  # bad"
+        self.assert_finds(rules.imports_only_the_standard_library, "contrib.django.backend", text)
+        everywhere = text.replace("db\n", "db  # bad\n").replace("task\n", "task  # bad\n")
+        self.assert_finds(rules.imports_only_the_standard_library, "contrib.djangos", everywhere)
+
     def test_execution_does_not_see_the_store(self) -> None:
         text = "from litequeue.storage import store  # bad"
         self.assert_finds(rules.execution_does_not_see_the_store, "worker.execution", text)

@@ -2,6 +2,7 @@
 
 import doctest
 import importlib
+import importlib.util
 import inspect
 import os
 import pkgutil
@@ -15,6 +16,8 @@ import litequeue
 def modules() -> list[ModuleType]:
     found = pkgutil.walk_packages(litequeue.__path__, "litequeue.")
     names = [module.name for module in found if not module.name.endswith("__main__")]
+    if importlib.util.find_spec("django") is None:
+        names = [name for name in names if not name.startswith("litequeue.contrib.django")]
     return [litequeue, *map(importlib.import_module, names)]
 
 

@@ -34,6 +34,11 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--queues", metavar="A,B", default="default", help="the queues to serve (default: default)"
     )
+    add_size(parser)
+
+
+def add_size(parser: argparse.ArgumentParser) -> None:
+    """The options that say how much a worker does, and how it ends and logs."""
     parser.add_argument("--threads", type=int, default=1, metavar="N", help="jobs at once (default: 1)")
     parser.add_argument(
         "--async-slots", type=int, default=100, metavar="N", help="coroutines at once (default: 100)"
@@ -51,8 +56,23 @@ def add(commands: Any) -> None:
 
 def run_worker(args: argparse.Namespace, terminal: Terminal) -> int:
     """Run a worker in this process, or a crew of processes."""
-    options = WorkerOptions(
-        queues=tuple(filter(None, re.split(r"[,\s]+", args.queues))),
+    options = worker_options(args, args.queues)
+    kind = configure(args)
+    with making(args.file, terminal.clock, options.queues[0]) as queue:
+        database = queue.desk.database  # opened here: what is refused at once is misuse
+        tell_begin(database.path, options)
+        try:
+            Worker(queue, options, apps=args.app, log=kind).run()
+        except DatabaseError as error:
+            terminal.complain(str(error))
+            return FAILED_BY_FILE
+    return DONE
+
+
+def worker_options(args: argparse.Namespace, queues: str) -> WorkerOptions:
+    """The options of a worker that a person typed. Raises `InvalidOption`."""
+    return WorkerOptions(
+        queues=tuple(filter(None, re.split(r"[,\s]+", queues))),
         threads=args.threads,
         async_slots=args.async_slots,
         processes=args.processes,
@@ -60,22 +80,23 @@ def run_worker(args: argparse.Namespace, terminal: Terminal) -> int:
         max_jobs=args.max_jobs,
         grace=duration(seconds(args.grace), "--grace"),
     )
+
+
+def configure(args: argparse.Namespace) -> str:
+    """Make this process one of a worker; the kind of its log."""
     share_interpreter()
     kind = "json" if args.log_json else "text"
     worker_logs.configure(kind)
-    with making(args.file, terminal.clock, options.queues[0]) as queue:
-        database = queue.desk.database  # opened here: what is refused at once is misuse
-        log.info(
-            "work on %s queues=%s threads=%d processes=%d grace=%d",
-            database.path,
-            ",".join(options.queues),
-            options.threads,
-            options.processes,
-            options.grace // SECOND,
-        )
-        try:
-            Worker(queue, options, apps=args.app, log=kind).run()
-        except DatabaseError as error:
-            terminal.complain(str(error))
-            return FAILED_BY_FILE
-    return DONE
+    return kind
+
+
+def tell_begin(path: str, options: WorkerOptions) -> None:
+    """Log what the worker works on."""
+    log.info(
+        "work on %s queues=%s threads=%d processes=%d grace=%d",
+        path,
+        ",".join(options.queues),
+        options.threads,
+        options.processes,
+        options.grace // SECOND,
+    )

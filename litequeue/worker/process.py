@@ -15,7 +15,7 @@ from typing import Any
 from ..errors import LiteQueueError
 from ..log import log
 from ..queue import Queue
-from ..resolve import Resolver, import_apps, tasks_of
+from ..resolve import Resolver, import_apps, resolver_by, tasks_of
 from ..storage.identity import require
 from . import logs
 from .firing import declare
@@ -63,6 +63,8 @@ def share_interpreter() -> None:
 
 def resolver(queue: Queue, setting: dict[str, Any]) -> Resolver:
     """What this process may run: the same as the process that started it."""
+    if setting["resolver_by"] is not None:
+        return resolver_by(setting["resolver_by"], queue)
     if setting["apps"] is not None:
         return Resolver({}, queue, import_apps(setting["apps"]), setting["root"])
     modules = [importlib.import_module(name) for name in setting["modules"]]

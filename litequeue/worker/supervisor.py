@@ -46,6 +46,7 @@ class Crew:
     durability: str
     lease: int
     apps: tuple[str, ...] | None
+    resolver_by: str | None
     modules: tuple[str, ...]
     root: str
     max_payload: int

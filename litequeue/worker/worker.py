@@ -14,7 +14,7 @@ from ..errors import WorkerError
 from ..log import log
 from ..names import INTERACTIVE, module_name
 from ..queue import Queue
-from ..resolve import Resolver, import_apps
+from ..resolve import Resolver, import_apps, resolver_by
 from .firing import declare
 from .loop import Loop
 from .settings import WorkerOptions
@@ -61,8 +61,10 @@ class Worker:
         *,
         apps: Sequence[str] | None = None,
         log: str | None = None,
+        resolver_by: str | None = None,
     ) -> None:
         self._queue = queue
+        self._resolver_by = resolver_by  # a face for a framework finds its tasks in its own way
         self._options = options
         self._apps = None if apps is None else tuple(apps)
         self._log = log
@@ -176,14 +178,16 @@ class Worker:
             )
         if self._options.processes:
             return Supervisor(self._crew(), self._queue.clock)
-        resolver = Resolver(
-            {} if self._apps is not None else self._queue.runnable,
-            self._queue,
-            None if self._apps is None else import_apps(self._apps),
-        )
-        queue = self._queue
+        queue, resolver = self._queue, self._resolver()
         declare(queue, resolver.declared())
         return Loop(queue.desk, resolver, self._options, queue.lease, queue.max_payload)
+
+    def _resolver(self) -> Resolver:
+        if self._resolver_by is not None:
+            return resolver_by(self._resolver_by, self._queue)
+        if self._apps is not None:
+            return Resolver({}, self._queue, import_apps(self._apps))
+        return Resolver(self._queue.runnable, self._queue)
 
     def _crew(self) -> Crew:
         queue = self._queue
@@ -198,6 +202,7 @@ class Worker:
             durability=queue.desk.database.durability.value,
             lease=queue.lease,
             apps=self._apps,
+            resolver_by=self._resolver_by,
             modules=() if self._apps is not None else self._modules(),
             root=os.getcwd(),
             max_payload=queue.max_payload,

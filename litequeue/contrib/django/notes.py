@@ -1,0 +1,55 @@
+"""What Django wants to know of a job and its row does not say; it is kept in the job's meta."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from ...handle import Job
+
+KEY = "django"
+
+
+class Attempt(NamedTuple):
+    """Which worker ran it, and when that began, as a text."""
+
+    worker: str
+    began: str | None
+
+
+@dataclass(frozen=True)
+class Note:
+    """The backend and the `run_after` of the call, where it had its own; the attempts by their numbers."""
+
+    backend: str | None = None
+    run_after: str | None = None
+    attempts: dict[int, Attempt] = field(default_factory=dict)
+
+    def begun(self, job: Job[Any], now: datetime) -> Note:
+        """The note of a job whose attempt begins now."""
+        attempt = Attempt(str(job.worker), now.isoformat())
+        return replace(self, attempts={**self.attempts, job.attempt: attempt})
+
+    def to_json(self) -> dict[str, Any]:
+        """What is kept of it: as little as possible."""
+        kept: dict[str, Any] = {} if self.backend is None else {"backend": self.backend}
+        if self.run_after is not None:
+            kept["run_after"] = self.run_after
+        if self.attempts:
+            kept["attempts"] = {str(number): list(each) for number, each in self.attempts.items()}
+        return kept
+
+
+def note_of(job: Job[Any]) -> Note:
+    """The note that a job carries, with the attempts of which it does not know yet, or for ever.
+
+    The attempt that runs may not be written down yet; that of a worker that was killed never will be.
+    """
+    kept = job.meta.get(KEY, {})
+    attempts = {int(number): Attempt(*each) for number, each in kept.get("attempts", {}).items()}
+    if job.worker is not None and job.started_at is not None:
+        attempts.setdefault(job.attempt, Attempt(str(job.worker), job.started_at.isoformat()))
+    for error in job.errors:
+        attempts.setdefault(error.attempt, Attempt("unknown", None))
+    return Note(kept.get("backend"), kept.get("run_after"), dict(sorted(attempts.items())))
