@@ -7,7 +7,7 @@ from typing import Any
 
 from .evidence import NEVER, Asked, Edge, Evidence, Stored, Taken
 from .history import OK, REFUSED
-from .ties import Ties
+from .ties import Life, Ties
 
 _WANTED = {"completed": ("success", "end"), "failed": ("failure", "end"), "cancelled": ("end",)}
 _CRASHES, _PATIENT = 3, 1_000
@@ -68,7 +68,7 @@ def children_wait_their_turn(evidence: Evidence) -> Iterator[str]:
 
 def _too_early(ties: Ties, claim: Taken, edge: Edge) -> str | None:
     told = claim.event.ended or NEVER
-    if any(life.is_first and told < life.until for life in ties.lives(edge.parent)):
+    if any(told < life.until and _must_be_seen(ties, edge, life) for life in ties.lives(edge.parent)):
         return f"{edge.parent} had not ended"
     if any(one.invoked < told for one in ties.own_retries(edge.child)):
         return None  # an operator wanted it, however its parents had ended
@@ -79,6 +79,14 @@ def _too_early(ties: Ties, claim: Taken, edge: Edge) -> str | None:
     ):
         return f"{edge.parent} had not failed"
     return None
+
+
+def _must_be_seen(ties: Ties, edge: Edge, life: Life) -> bool:
+    """Whether the child surely waited when this life of its parent began, be it for another one."""
+    others = (other.parent for other in ties.edges(edge.child) if other.parent != edge.parent)
+    return life.is_first or any(
+        one.is_first and life.since < one.until for other in others for one in ties.lives(other)
+    )
 
 
 def _may_have(ties: Ties, job: int, kind: str, before: int) -> bool:

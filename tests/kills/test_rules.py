@@ -529,6 +529,25 @@ class TestGraphs(RuleCase):
         self.assertEqual(found("success", "fail", "17"), [])
         self.assertEqual(found("success", "complete") + found("failure", "fail") + found("end", "cancel"), [])
 
+    def test_claimed_before_a_parent_that_was_retried_ended_again(self) -> None:
+        def twist(tale: Tale, is_other_alive: bool = True) -> None:
+            tale.graph(Node(16), Node(17), Node(18, (16, 17), runs_on="end"))
+            if not is_other_alive:
+                tale.claim(17, by=2)
+            tale.claim(16, by=2)
+            tale.settle(16, "fail", by=2)
+            tale.tell("retry", job=16)
+            if is_other_alive:
+                tale.claim(17, by=2)
+            tale.claim(18, by=2)
+            tale.claim(16, attempt=2, by=2)
+
+        rule = graphs.children_wait_their_turn
+        self.assert_catches(rule, "job 18 .* 16 had not ended", twist)
+        tale = good_graph()
+        twist(tale, is_other_alive=False)
+        self.assertEqual(list(rule(tale.evidence())), [], "it may have been its turn before")
+
     def test_a_parent_may_end_without_a_word(self) -> None:
         def crashed(tale: Tale) -> None:
             tale.sign_on(8)
