@@ -60,7 +60,7 @@ HERE: Mapping[str, str] = {
     "depends_on": "use after=",
     "allow_failure": "use on_parent_failure='run'",
     "allow_dependency_failures": "use on_parent_failure='run'",
-    "link": "use on_success=task.call(…)",
+    "link": "use a.call(…).then(b), which passes the result on, or on_success=b.call(…)",
     "link_error": "use on_failure=task.call(…)",
     "on_stopped": "use @queue.on('cancelled')",
     "pipe_target": "use a.call(…).then(b)",
