@@ -16,9 +16,7 @@ if "LITEQUEUE_TEST_LOGS" in os.environ:  # what Django says of its signals, and 
         "version": 1,
         "disable_existing_loggers": False,
         "handlers": {"said": {"class": "logging.StreamHandler"}},
-        "loggers": {
-            name: {"handlers": ["said"], "level": "INFO"} for name in ("django", "django_tasks")
-        },
+        "loggers": {name: {"handlers": ["said"], "level": "INFO"} for name in ("django", "django_tasks")},
     }
 DATABASES = {
     "default": {
