@@ -8,6 +8,8 @@ from __future__ import annotations
 from sqlite3 import Connection
 from typing import NamedTuple
 
+from .opening import SCHEMA_VERSION
+
 SHOWN = 10
 
 
@@ -36,8 +38,8 @@ INVARIANTS = (
     Invariant(
         "version",
         "the schema has the version that the file says",
-        """SELECT coalesce((SELECT value FROM litequeue_meta WHERE key = 'version'), 'none') AS version
-           WHERE version <> '2'""",
+        f"""SELECT coalesce((SELECT value FROM litequeue_meta WHERE key = 'version'), 'none') AS version
+           WHERE version <> '{SCHEMA_VERSION}'""",
     ),
     Invariant(
         "state",
