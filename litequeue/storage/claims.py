@@ -35,15 +35,15 @@ FROM (SELECT :queue AS queue) LEFT JOIN litequeue_queue ON name = queue
 """
 COLUMNS = """id, task, payload, codec, priority, failures, crashes, run_at, ack, max_crashes, meta, options,
        attempt, expires_at, limit_key, takes, scheduled_for"""
+CALL_UP = """
+UPDATE litequeue_job SET state = 'ready', parked = 0 WHERE id = ? AND state IN ('scheduled', 'ready')
+"""
+THIS_ONE = f"SELECT {COLUMNS} FROM litequeue_job WHERE id = ? AND state = 'ready' AND queue = ?"
 CANDIDATES = f"""
 SELECT {COLUMNS}
 FROM litequeue_job WHERE state = 'ready' AND parked = 0 AND queue = ?
 ORDER BY priority DESC, run_at, id LIMIT ?
 """
-CALL_UP = """
-UPDATE litequeue_job SET state = 'ready', parked = 0 WHERE id = ? AND state IN ('scheduled', 'ready')
-"""
-THIS_ONE = f"SELECT {COLUMNS} FROM litequeue_job WHERE id = ? AND state = 'ready' AND queue = ?"
 _CANDIDATE = (
     *(WHOLE, str, object, str, WHOLE, WHOLE, WHOLE, WHOLE, TEXT_OR_NONE, WHOLE_OR_NONE, TEXT_OR_NONE),
     *(TEXT_OR_NONE, WHOLE, WHOLE_OR_NONE, TEXT_OR_NONE, TEXT_OR_NONE, WHOLE_OR_NONE),

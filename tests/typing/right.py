@@ -6,6 +6,8 @@ from sqlite3 import Connection
 from typing import Any, assert_type
 
 from litequeue import Call, Cron, Every, FailedAttempt, Job, Queue, Retry, RunningJob, Task, current_job
+from litequeue.clock import SystemClock
+from litequeue.testing import HandClock, in_file, in_memory, run
 
 queue = Queue(":memory:")
 
@@ -134,3 +136,14 @@ def before(call: Call[Any]) -> Call[Any]:
 async def hooks(job: Job[Any], error: FailedAttempt) -> None:
     assert_type(completed(job), None)
     assert_type(await failed(job, error), None)
+
+
+def in_tests(job: Job[str]) -> None:
+    with in_memory(queue) as clock, in_file("test.db", queue, clock=SystemClock()) as other:
+        assert_type(clock, HandClock)
+        assert_type(other, SystemClock)
+    assert_type(run(queue, job), str)
+    assert_type(run(queue, double, 2), int)
+    assert_type(run(queue, download, "https://example.org"), bytes)
+    assert_type(run(queue, plain, 1, right=2), float)
+    assert_type(run(queue, later, 1), float)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 import threading
 from contextlib import closing
@@ -124,6 +125,22 @@ class TestWorkers(PlaceCase):
                     results = [job.result(PATIENCE_SECONDS) for job in jobs]
                 self.assertEqual(results, [*range(1, 31), *range(1, 31)])
                 self.assertEqual(self.queue.counts()["completed"], 60)
+
+    def test_coroutines_that_enqueue_and_wait(self) -> None:
+        task = self.queue.task(later)
+
+        async def program() -> list[int]:
+            jobs = [await task.aenqueue(number) for number in range(5)]
+            await asyncio.to_thread(self.queue.drain)
+            return await asyncio.gather(*(job.aresult(timeout=0) for job in jobs))
+
+        with in_memory(self.queue):
+            self.assertEqual(asyncio.run(program()), [1, 2, 3, 4, 5])
+
+    def test_an_executor(self) -> None:
+        with in_memory(self.queue, clock=SystemClock()), self.queue.executor(threads=2) as executor:
+            self.assertEqual(list(executor.map(self.add, range(5))), [1, 2, 3, 4, 5])
+        self.assertEqual(self.contents(), {})
 
     def test_threads_that_enqueue_and_drain_at_once(self) -> None:
         ran: list[int] = []
