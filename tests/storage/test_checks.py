@@ -27,7 +27,7 @@ HARM = {
     "payload": "INSERT INTO litequeue_job (id, task, payload) VALUES (1, 't', NULL)",
     "result": "INSERT INTO litequeue_job (id, task, result) VALUES (1, 't', '1')",
     "text": "INSERT INTO litequeue_job (id, task, meta) VALUES (1, 't', '{')",
-    "failures": "INSERT INTO litequeue_failure VALUES (1, 1, 0, 'error', 'E', '', '')",
+    "failures": "INSERT INTO litequeue_failure VALUES (1, 1, 0, 'error', 'E', '', '', '')",
     "log": "INSERT INTO litequeue_log VALUES (1, 1, 1, 0, '')",
     "steps": "INSERT INTO litequeue_step VALUES (1, 'a', 1, 1, 0, NULL, NULL)",
     "blobs": "INSERT INTO litequeue_blob VALUES (1, 'result', 'x')",
