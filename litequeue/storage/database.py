@@ -13,7 +13,7 @@ from typing import TypeVar
 from urllib.parse import quote
 
 from .. import errors
-from . import opening, transactions
+from . import mending, opening, transactions
 from .checkpoint import LogKeeper, carries_reset_fault
 from .distrust import Distrust
 from .forks import keep_for_ever, watch
@@ -95,7 +95,8 @@ class Database:
             with translated(self.path, self._distrust.heed), savepoint(joined):
                 return run_plain(operation, joined)
         self._require_free()
-        return self._gate.pass_through(Ticket(operation, durability, is_single))  # type: ignore[no-any-return]
+        ticket = Ticket(operation, durability, is_single)
+        return mending.at_need(self._gate.pass_through, ticket)  # type: ignore[no-any-return]
 
     def write_on(self, connection: Connection, operation: Callable[[Connection], T]) -> T:
         """Run an operation inside the transaction of the caller's own connection to the same file."""

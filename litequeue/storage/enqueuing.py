@@ -13,11 +13,11 @@ from ..job import NewJobs
 from .settling import INLINE_LIMIT
 
 # Ids beyond these were written by hand; without the bound there would be none after them.
-_IDS = "BETWEEN 0 AND 9007199254740991"
+IDS = "BETWEEN 0 AND 9007199254740991"
 LAST_ID = f"""
-SELECT max(coalesce((SELECT max(id) FROM litequeue_job WHERE id {_IDS}), 0),
+SELECT max(coalesce((SELECT max(id) FROM litequeue_job WHERE id {IDS}), 0),
            coalesce((SELECT CAST(value AS INTEGER) FROM litequeue_meta
-                     WHERE key = 'last_id' AND CAST(value AS INTEGER) {_IDS}), 0))
+                     WHERE key = 'last_id' AND CAST(value AS INTEGER) {IDS}), 0))
 """
 _IN_COMMON = (
     *("created_at", "state", "run_at", "task", "queue", "codec", "priority", "expires_at", "retention"),

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from ..clock import LONGEST, SECOND
 from ..errors import QueueFull
 from ..job import Lease, Rule
+from .rows import record
 
 MANY = 1 << 30
 CHUNK = 1000
@@ -72,7 +73,7 @@ SELECT count(*) FROM (
 """
 STARTS = "SELECT count(*), min(at) FROM litequeue_start WHERE limit_key = ? AND at > ? AND at <= ?"
 NTH_START = "SELECT at FROM litequeue_start WHERE limit_key = ? AND at <= ? ORDER BY at DESC LIMIT 1 OFFSET ?"
-ADD_START = "INSERT INTO litequeue_start (limit_key, at, job, attempt) VALUES (?, ?, ?, ?)"
+ADD_START = "INSERT OR IGNORE INTO litequeue_start (limit_key, at, job, attempt) VALUES (?, ?, ?, ?)"
 FORGET_STARTS = "DELETE FROM litequeue_start WHERE limit_key = ? AND at <= ?"
 FORGET_ALL_STARTS = "DELETE FROM litequeue_start WHERE limit_key = ?"
 BLOCK = "UPDATE litequeue_job SET state = 'blocked' WHERE id = ? AND state = 'ready'"
@@ -125,8 +126,8 @@ def _forget_uncounted(connection: Connection, key: str, rule: Rule) -> None:
 
 def room(connection: Connection, key: str, now: int) -> Room:
     """What the limit of this key has room for."""
-    row = connection.execute(RULE, (key,)).fetchone()
-    return _room(connection, RUNNING, key, key, Rule(*row), now) if row else Room(MANY)
+    rule = _rule(connection, key)
+    return Room(MANY) if rule is None else _room(connection, RUNNING, key, key, rule, now)
 
 
 def room_in_queue(connection: Connection, queue: str, rule: Rule, now: int) -> Room:
@@ -199,20 +200,25 @@ class Admission:
 
 def count_start(connection: Connection, key: str, lease: Lease, now: int) -> None:
     """Count a start against the rate of this key, if it has one."""
-    row = connection.execute(RULE, (key,)).fetchone()
-    if row is not None and row[1] is not None:
-        _count(connection, key, lease, row[2] + SLACK, now)
+    rule = _rule(connection, key)
+    if rule is not None:
+        _count(connection, key, rule, lease, now)
 
 
 def count_start_in_queue(connection: Connection, queue: str, rule: Rule, lease: Lease, now: int) -> None:
     """Count a start against the rate of a limited queue, if it has one."""
-    if rule.rate_period is not None:
-        _count(connection, starts_of(queue), lease, rule.rate_period + SLACK, now)
+    _count(connection, starts_of(queue), rule, lease, now)
 
 
-def _count(connection: Connection, key: str, lease: Lease, period: int, now: int) -> None:
-    connection.execute(FORGET_STARTS, (key, now - period))
-    connection.execute(ADD_START, (key, now, *lease))
+def _count(connection: Connection, key: str, rule: Rule, lease: Lease, now: int) -> None:
+    for _, period in _windows(rule)[:1]:
+        connection.execute(FORGET_STARTS, (key, now - period))
+        connection.execute(ADD_START, (key, now, *lease))
+
+
+def _rule(connection: Connection, key: str) -> Rule | None:
+    row = connection.execute(RULE, (key,)).fetchone()
+    return None if row is None else record(Rule, row, "litequeue_limit")
 
 
 def reopen(connection: Connection, queue: str, now: int) -> None:

@@ -204,7 +204,7 @@ class Reports:
     def queue_rule(self, queue: str) -> Rule:
         """What a queue as a whole allows."""
         row = self.database.read(lambda c: c.execute(limits.QUEUE_RULE, (queue,)).fetchone())
-        return Rule() if row is None else Rule(*row)
+        return Rule() if row is None else rows.record(Rule, row, "litequeue_queue")
 
     def room(self, key: str, now: int) -> limits.Room:
         """What the limit of this key has room for now."""

@@ -49,6 +49,10 @@ class Unsound(sqlite3.DatabaseError):
     """A row holds what can not have been stored there."""
 
 
+class BrokenRow(errors.DatabaseDamaged):
+    """A statement met a row that breaks the rules of the schema."""
+
+
 def primary_code(error: sqlite3.Error) -> int:
     """The first byte of SQLite's result code, which names the family of the error."""
     return (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
@@ -70,12 +74,20 @@ def translate(error: sqlite3.Error | OSError | UnicodeDecodeError, path: str) ->
     kind, advice = _BY_CODE.get(code, (errors.DatabaseError, ""))
     if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_IOERR_SHMSIZE:
         kind, advice = _BY_CODE[sqlite3.SQLITE_FULL]  # room for the shared index could not be had
+    if _is_broken_row(error):
+        kind, advice = BrokenRow, "a row is against the rules of its table, which a hand or damage has done"
     if code == sqlite3.SQLITE_CANTOPEN and not os.path.exists(path):
         kind, advice = errors.MissingFile, "it is not there any more"
     if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY_SNAPSHOT:
         advice = _STALE
     name = getattr(error, "sqlite_errorname", None) or type(error).__name__
     return kind(": ".join(part for part in (path, advice, f"{name}: {error}") if part))
+
+
+def _is_broken_row(error: sqlite3.Error) -> bool:
+    code = getattr(error, "sqlite_errorcode", None)
+    is_shared_key = code == sqlite3.SQLITE_CONSTRAINT_UNIQUE and "litequeue_job.unique_key" in str(error)
+    return is_shared_key or code == sqlite3.SQLITE_CONSTRAINT_CHECK
 
 
 @contextmanager

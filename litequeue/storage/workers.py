@@ -14,13 +14,18 @@ from ..clock import Clock
 from ..job import Crash, Ended, Failure, Lease, NewWorker, Release, Settlement, WorkerInfo
 from . import settling
 from .database import Database
+from .enqueuing import IDS
 from .gate import Durability
 from .reports import Reports, ended
 from .rows import TEXT_OR_NONE, WHOLE, WHOLE_OR_NONE, Row, sound
 
-SIGN_ON = """
-INSERT INTO litequeue_worker (name, pid, queues, threads, started_at, seen_at, boot, lease_until, lock_inode)
-VALUES (:name, :pid, :queues, :threads, :now, :now, :boot, :until, :inode)
+SIGN_ON = f"""
+INSERT INTO litequeue_worker
+  (id, name, pid, queues, threads, started_at, seen_at, boot, lease_until, lock_inode)
+VALUES (
+  1 + max(coalesce((SELECT max(id) FROM litequeue_worker WHERE id {IDS}), 0),
+          coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'litequeue_worker' AND seq {IDS}), 0)),
+  :name, :pid, :queues, :threads, :now, :now, :boot, :until, :inode)
 """
 RENEW = "UPDATE litequeue_worker SET lease_until = ?, seen_at = ? WHERE id = ?"
 STOPPING = "UPDATE litequeue_worker SET stopping = 1 WHERE id = ?"
@@ -151,15 +156,14 @@ class Workers:
 
     def _reap_orphans(self, known: set[int], told: Told) -> int:
         """Return jobs whose worker has no row, because somebody deleted it by hand."""
-        owners = {row[0] for row in self.database.read(lambda c: c.execute(OWNERS).fetchall())} - known
+        owners = self.database.read(lambda c: _ids(c, OWNERS)) - known
         if not owners:
             return 0
         now = self.clock.now()
         failure = Failure("crashed", "WorkerDied", "the worker's row was deleted in mid-job")
 
         def operation(connection: Connection) -> tuple[Ended, ...]:
-            alive = {row[0] for row in connection.execute(SIGNED_ON).fetchall()}
-            lost = sorted(owners - alive)  # one may have signed on since they were read
+            lost = sorted(owners - _ids(connection, SIGNED_ON))  # one may have signed on since they were read
             return tuple(ended for id in lost for ended in _take_jobs(connection, id, failure, now))
 
         return self._return(self.database.write(operation, Durability.FULL), told)
@@ -168,6 +172,10 @@ class Workers:
         self.database.hints.send({each.job.queue for each in ended})
         told(ended)
         return len(ended)
+
+
+def _ids(connection: Connection, query: str) -> set[int]:
+    return {sound(row, (WHOLE,), "litequeue_job")[0] for row in connection.execute(query).fetchall()}
 
 
 def _jobs_of(connection: Connection, worker: int) -> list[Row]:

@@ -39,6 +39,9 @@ JSON_COLUMNS = {"payload", "result", "body", "tags", "meta", "options", "queues"
 # Bytes that are no UTF-8 in a column of texts, which no parameter could bring there.
 NO_TEXT = "CAST(x'5b22ff225d' AS TEXT)"
 
+# Where one value may mean that the file is another's, or that a queue is to rest.
+_LAWS = {"litequeue_meta", "litequeue_queue"}
+
 
 def nonsense(column: str) -> tuple[object, ...]:
     """What to put there: JSON only where JSON is read."""
@@ -55,29 +58,38 @@ def edited(images: tuple[Image, Image], number: int) -> Image:
     """The file without a log, with one value in some row of it that has no business there."""
     edits = _edits(images[0])
     table, column, value, place = edits[number % len(edits)]
-    with closing(_opened(images[0])) as connection:
+    with closing(opened(images[0].main)) as connection:
         _edit(connection, table, column, value, place)
-        content = bytearray(connection.serialize())
-    content[_MODES] = _WITH_LOG
-    return Image(bytes(content))
+        is_usable = table not in _LAWS and number % 3 == 0
+        return Image(with_log(connection.serialize()), is_usable=is_usable)
 
 
 @cache
 def _edits(image: Image) -> list[Edit]:
     """All that SQLite does not refuse, well mixed."""
-    with closing(_opened(image)) as connection:
+    with closing(opened(image.main)) as connection:
         made = [edit for edit in _wanted(connection) if _is_taken(connection, edit)]
     random.Random(0).shuffle(made)
     # Their number shares no divisor with that of the commands: each round of them meets the next command.
     return made[: len(made) - (len(made) % len(COMMANDS) == 0)]
 
 
-def _opened(image: Image) -> sqlite3.Connection:
-    content = bytearray(image.main)
-    content[_MODES] = _WITHOUT
+def opened(content: bytes) -> sqlite3.Connection:
+    """A database in memory."""
     connection = sqlite3.connect(":memory:", isolation_level=None)
-    connection.deserialize(bytes(content))
+    connection.deserialize(_in_mode(content, _WITHOUT))
     return connection
+
+
+def with_log(content: bytes) -> bytes:
+    """The database as one that uses a log, as ours do."""
+    return _in_mode(content, _WITH_LOG)
+
+
+def _in_mode(content: bytes, mode: bytes) -> bytes:
+    changed = bytearray(content)
+    changed[_MODES] = mode
+    return bytes(changed)
 
 
 def _wanted(connection: sqlite3.Connection) -> Iterator[Edit]:

@@ -32,6 +32,7 @@ from litequeue.job import (
     Settlement,
     Snoozed,
     StoredResult,
+    Turn,
     Want,
 )
 from litequeue.testing import HandClock
@@ -48,18 +49,25 @@ NOTHING = StoredResult(None, None)
 LANES = ("default", "mail", "flow")
 
 
-def examine(path: Path, number: int, history: Sequence[Rows] = (), commands: int = 1) -> list[str]:
+def examine(
+    path: Path, number: int, history: Sequence[Rows] = (), commands: int = 1, *, is_usable: bool = False
+) -> list[str]:
     """Do with the file what its users do; what was neither an answer nor an error of ours.
 
-    So many commands are tried, from the one of this number on; each as text or as JSON.
+    So many commands are tried, from the one of this number on; each as text or as JSON. In a file that
+    `is_usable` a good job must run to its end, and then there must be peace.
     """
     found: list[str] = []
     steps = [partial(_print, path, number + more) for more in range(commands)]
-    for step in (*steps, partial(_work, path, number, history)):
+    steps.append(partial(_work, path, number, history))
+    if is_usable:
+        steps.insert(0 if number % 4 < 2 else len(steps), partial(go_on, path))
+    for step in steps:
         try:
             step()
         except LiteQueueError:
-            continue
+            if step.func is go_on:
+                found.append(traceback.format_exc())
         except BaseException:  # whatever it is, it is what we look for
             found.append(traceback.format_exc())
     return found
@@ -116,6 +124,39 @@ def _work(path: Path, number: int, history: Sequence[Rows]) -> None:
                 lambda: queue.enqueue("app:task", 1),
             ]
         )
+
+
+def go_on(path: Path) -> None:
+    """Good jobs run, in a queue of forged ones and in one of their own; then nobody turns for nothing."""
+    clock = HandClock()
+    for name in ("default", "spare"):
+        with Queue(path, name, durability="normal", clock=clock) as queue:
+            good = queue.task(name="app:good")(_run).enqueue(1)
+            queue.drain(limit=200)
+            assert good.refresh().state == "completed", good.explain()
+    with Queue(path, durability="normal", clock=clock) as queue:
+        _come_to_rest(queue.desk)
+
+
+def _come_to_rest(desk: Desk) -> None:
+    store, now = desk.store, desk.clock.now()
+    fire(desk, Teller(desk, lambda name: None))
+    due = desk.schedules.next_firing()
+    assert due is None or due > now, f"a schedule is due at {due} for ever"
+    desk.workers.reap()
+    assert not desk.workers.reap(), "the same jobs are reaped again and again"
+    worker = desk.workers.sign_on(NewWorker("rest", 1, LANES), locked=False)
+    for _ in range(100):
+        claim = store.claim(worker, [Want(name, 99, 99, revive=store.parked_tasks([name])) for name in LANES])
+        store.take_turn(worker, Turn(tuple(Complete(job.lease) for job in claim.jobs)))
+        if not (claim.jobs or claim.ended or claim.parked):
+            break
+    # A queue that is limited as a whole may hold what nobody may begin.
+    free = [name for name in LANES if desk.reports.queue_rule(name) == Rule()]
+    assert not store.is_work_waiting(free), "there is always work, of which a claim brings none"
+    due = store.next_due(LANES)
+    assert due is None or due > now, f"something is due at {due} for ever"
+    assert not any(store.prune() for _ in range(9)) or not store.prune(), "there is always something to prune"
 
 
 def _look(queue: Queue, history: Sequence[Rows]) -> None:

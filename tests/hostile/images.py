@@ -46,13 +46,17 @@ Rows = tuple[tuple[int, str, int], ...]
 
 @dataclass(frozen=True)
 class Image:
-    """The bytes of a file and of those beside it, and what a reader may find: what each commit had left."""
+    """The bytes of a file and of those beside it, and what a reader may find: what each commit had left.
+
+    In one that `is_usable` a good job runs, whatever lies beside it.
+    """
 
     main: bytes
     log: bytes = b""
     history: tuple[Rows, ...] = ()
     index: bytes = b""
     journal: bytes = b""
+    is_usable: bool = False
 
     def write(self, path: Path) -> None:
         """Put it on the disk, with nothing beside it that an earlier one has left."""

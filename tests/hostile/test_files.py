@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from tests.repository import ROOT, run_python
 
-FLIPS, CUTS, EDITS, SHUFFLES, LITTERS = 2000, 500, 500, 200, 100
+FLIPS, CUTS, EDITS, SHUFFLES, LITTERS, FORGED, UNTYPED = 2000, 500, 500, 200, 100, 200, 60
 PATIENCE_SECONDS = 600
 
 
@@ -33,6 +33,14 @@ class TestDamagedFiles(unittest.TestCase):
     @unittest.skipUnless(hasattr(sqlite3.Connection, "deserialize"), "this SQLite edits no file in memory")
     def test_rows_edited_by_hand(self) -> None:
         self.check("edit", EDITS)
+
+    @unittest.skipUnless(hasattr(sqlite3.Connection, "deserialize"), "this SQLite edits no file in memory")
+    def test_rows_forged_against_the_schema(self) -> None:
+        self.check("forge", FORGED)
+
+    @unittest.skipUnless(hasattr(sqlite3.Connection, "deserialize"), "this SQLite edits no file in memory")
+    def test_values_of_a_kind_that_no_column_takes(self) -> None:
+        self.check("untype", UNTYPED)
 
     def check(self, kind: str, count: int) -> None:
         found = examine(kind, 0, count)

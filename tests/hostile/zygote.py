@@ -18,6 +18,7 @@ from pathlib import Path
 from tests.hostile.damage import cut, flipped, littered, shuffled
 from tests.hostile.edits import edited
 from tests.hostile.exam import examine
+from tests.hostile.forge import forged, untyped
 from tests.hostile.images import Image, make_logged, make_settled
 
 Damage = Callable[[tuple[Image, Image], int], Image]
@@ -29,6 +30,8 @@ KINDS: dict[str, Damage] = {
     "edit": edited,
     "shuffle": shuffled,
     "litter": littered,
+    "forge": forged,
+    "untype": untyped,
 }
 FILES_PER_CHILD = 25
 
@@ -52,7 +55,8 @@ class Zygote:
         self._damage = damage
         self._images = make_settled(folder), make_logged(folder)
         for number in range(20):  # so that no child has to import or parse anything
-            examine(self._write(damage(self._images, number)), number)
+            image = damage(self._images, number)
+            examine(self._write(image), number, is_usable=image.is_usable)
         gc.freeze()
 
     def examine(self, numbers: range) -> Iterator[Finding]:
@@ -88,7 +92,7 @@ class Zygote:
         for number in numbers:
             signal.alarm(PATIENCE_SECONDS)
             image = self._damage(self._images, number)
-            found = examine(self._write(image), number, image.history)
+            found = examine(self._write(image), number, image.history, is_usable=image.is_usable)
             os.write(pipe, f"{json.dumps([number, found])}\n".encode())
         os._exit(0)
 

@@ -5,7 +5,15 @@ from __future__ import annotations
 from tests.hostile.test_files import examine
 
 # Each row that can be edited by hand is, for every command.
-COUNTS = {"edit": 15_000, "litter": 35_000, "shuffle": 100_000, "cut": 150_000, "flip": 700_000}
+COUNTS = {
+    "edit": 15_000,
+    "forge": 60_000,
+    "untype": 20_000,
+    "litter": 35_000,
+    "shuffle": 100_000,
+    "cut": 150_000,
+    "flip": 620_000,
+}
 STEP = 2_000
 
 

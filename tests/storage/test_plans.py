@@ -26,6 +26,7 @@ VERBS = re.compile(r"\s*(SELECT|INSERT|UPDATE|DELETE|WITH)\b")
 # A scan of these is a scan of few rows, and a sort of theirs a sort of few.
 ALLOWED = {
     "reports.WORKERS": "a row per live worker",
+    "workers.SIGN_ON": "looks among the tables that number their rows",
     "workers.SIGNED_ON": "a row per live worker",
     "reports.PAUSED": "a row per queue that was ever paused",
     "reports.RUNNING_QUEUES": "sorts the names among the running jobs, of which there are as many as slots",
@@ -48,6 +49,8 @@ ALLOWED = {
     "limits.WAITING": "its subqueries, each cut off at the bound",
     "limits.UNFINISHED": "likewise, and the running jobs of one queue",
 }
+# These go through all there is, once in a file that a hand or damage has spoilt.
+WHOLE = {"mending.MEND", "mending.MEND_KEYS", "mending.MEND_SCHEDULES"}
 SLOW = re.compile(r"SCAN (?!(\d+ )?CONSTANT ROW)|USE TEMP B-TREE")
 # The list of ids that a filter names, or that a handful of jobs has.
 LISTS = re.compile(r"SCAN json_each VIRTUAL TABLE|USE TEMP B-TREE FOR ORDER BY$")
@@ -180,6 +183,8 @@ class TestPlans(unittest.TestCase):
             bad = [line for line in lines if SLOW.match(line)]
             if "json_each" in text:
                 bad = [line for line in bad if not LISTS.match(line)]
+            if name in WHOLE:
+                bad = []
             if name.partition(" ")[0] in ALLOWED:
                 bad = [line for line in bad if "litequeue_job" in line]
             with self.subTest(name):
