@@ -109,7 +109,7 @@ class Database:
         try:
             self._gate.enter(lent.ticket)
             self._lent = lent
-            self._distrust.end(self._patience.begin)
+            self._distrust.end(self._patience.begin, is_new=True)
             connection = lent.connection = self._lend()
             self._patience.begin(connection)
             connection.text_factory = str  # the borrower's; what we read through it has our own again
@@ -251,6 +251,7 @@ class Database:
         if not self.in_memory:
             self._side = open_side_file(f"{self.path}-lock", read_only=self.read_only)
             self._patience = Patience(self._side, self.durability)
+            self._distrust.share(None if self.read_only else self._side)
             if carries_reset_fault():
                 is_synced = self.durability is Durability.FULL
                 begin, heed = self._patience.begin, self._distrust.heed
@@ -301,8 +302,9 @@ class Database:
         self._readers.close()
         kept = self._keeper.release() if self._keeper is not None else []
         writers, self._writers = self._writers, {}  # first, or a signal might leave closed ones there
+        close = opening.close_untouched if self._distrust.is_log_in_doubt else Connection.close
         for connection in [*writers.values(), *kept]:
-            connection.close()
+            close(connection)
 
     def _connect(self, durability: Durability | None = None) -> Connection:
         self._require_open()

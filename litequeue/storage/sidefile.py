@@ -24,6 +24,7 @@ _FLOCK = "hhqqi4x"  # struct flock on 64-bit Linux: type, whence, start, length,
 _TURN = 0
 _FIRST_WORKER = 1 << 20
 _PLACES = 1 << 62
+_SURE, _IN_DOUBT = b"\0", b"\1"
 
 
 def supported() -> bool:
@@ -32,7 +33,7 @@ def supported() -> bool:
 
 
 class SideFile:
-    """The file `<database>-lock`. It holds no data; its bytes are only places for locks."""
+    """The file `<database>-lock`: places for locks, and a byte that says whether the log is in doubt."""
 
     _descriptor = -1
 
@@ -83,6 +84,15 @@ class SideFile:
         request = struct.pack(_FLOCK, fcntl.F_WRLCK, os.SEEK_SET, _FIRST_WORKER + worker, 1, 0)
         answer = fcntl.fcntl(self._descriptor, fcntl.F_OFD_GETLK, request)
         return bool(struct.unpack(_FLOCK, answer)[0] != fcntl.F_UNLCK)
+
+    @property
+    def is_in_doubt(self) -> bool:
+        """Whether some process was told by the disk that what is in the log may not be on it."""
+        return os.pread(self._descriptor, 1, 0) == _IN_DOUBT
+
+    def note_doubt(self, *, is_in_doubt: bool) -> None:
+        """Leave word for whoever opens the file next. A crash of the whole machine needs none."""
+        os.pwrite(self._descriptor, _IN_DOUBT if is_in_doubt else _SURE, 0)
 
     def require_open(self) -> None:
         """Raise `FileReplaced` when somebody else has closed our descriptor, and perhaps others."""

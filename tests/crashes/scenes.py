@@ -14,7 +14,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 from unittest import mock
@@ -249,9 +249,29 @@ def failing_syncs(scene: Scene) -> None:
     other.close()
 
 
+def left_in_doubt(scene: Scene) -> None:
+    """A process dies of a sync that fails; another one goes on with the log that it has left."""
+    in_child(lambda say: _live_until_it_fails(scene))
+    scene.shim.disarm()
+    scene.open()
+    for _ in range(4):
+        scene.rig.enqueue()
+
+
+def _live_until_it_fails(scene: Scene) -> None:
+    with suppress(DatabaseError):
+        scene.open()
+        worker = scene.rig.sign_on()
+        for _ in range(6):
+            scene.rig.enqueue()
+            scene.rig.workers.renew(worker, 60_000_000)
+    scene.note(refused=True)
+    os._exit(0)
+
+
 SCENES: dict[str, Callable[[Scene], None]] = {
     each.__name__: each
-    for each in (life, long_log, transactions, sessions, threads, processes, failing_syncs)
+    for each in (life, long_log, transactions, sessions, threads, processes, failing_syncs, left_in_doubt)
 }
 SYNCS = 30  # about as many as there are in `failing_syncs`
 
@@ -271,6 +291,7 @@ class Play(NamedTuple):
 
 PLAYS = tuple(Play(scene, durability) for scene in SCENES for durability in ("full", "normal"))
 FAILING = tuple(Play("failing_syncs", "full", number + 1) for number in range(SYNCS))
+LEFT = tuple(Play("left_in_doubt", "full", number) for number in range(4, 12))
 
 
 def perform(play: Play, folder: Path, records: Path, shim: Shim) -> None:
@@ -290,7 +311,7 @@ def main() -> int:
     options = parser.parse_args()
     logging.getLogger("litequeue").disabled = True  # it would tell of every sync that fails
     shim = Shim()
-    for play in PLAYS + FAILING:
+    for play in PLAYS + FAILING + LEFT:
         place(options.folder, {})
         ended = in_child(lambda say, play=play: perform(play, options.folder, options.records, shim))  # type: ignore[misc]
         if not ended.is_well:

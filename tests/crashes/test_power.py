@@ -12,7 +12,7 @@ from tests.crashes import programs
 from tests.crashes.case import ShimCase
 from tests.crashes.disk import Event, read_record
 from tests.crashes.images import PowerCuts
-from tests.crashes.scenes import FAILING, PLAYS, Play
+from tests.crashes.scenes import FAILING, LEFT, PLAYS, Play
 
 EVERY = 9
 EVERY_WHERE_SYNCS_FAIL = 23
@@ -57,6 +57,13 @@ class TestPower(ShimCase):
         self.assertGreater(counts.total(), 800, counts)
         failed = [any(event.error for event in read_record(self.records / play.file)) for play in FAILING]
         self.assertGreater(sum(failed), len(FAILING) // 2)
+
+    def test_a_sync_that_failed_is_not_taken_for_done_by_another_process(self) -> None:
+        for play in LEFT:
+            with self.subTest(play):
+                self.assertEqual(self.cut(play, EVERY, is_full=True).losses, [])
+        failed = [any(event.error for event in read_record(self.records / play.file)) for play in LEFT]
+        self.assertGreater(sum(failed), len(LEFT) // 2)
 
     def test_at_normal_durability_the_newest_may_be_lost(self) -> None:
         self.assertNotEqual(self.cut(Play("life", "normal"), EVERY, is_full=True).losses, [])

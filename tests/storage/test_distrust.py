@@ -10,10 +10,10 @@ from sqlite3 import Connection
 from unittest import mock
 
 from litequeue import errors
-from litequeue.storage import distrust
+from litequeue.storage import distrust, enqueuing
 from litequeue.storage.database import MEMORY, Database
 from litequeue.storage.distrust import Distrust, write_again
-from tests.storage.files import FileCase
+from tests.storage.files import JOB, FileCase
 
 LOCKS = Path("/proc/locks")
 
@@ -142,6 +142,31 @@ class TestDatabase(FileCase):
             database.write(self.fails(sqlite3.SQLITE_IOERR_FSYNC))
         database.finish(lent, commit=False)
         with mock.patch.object(distrust, "write_again") as again:
+            database.finish(database.begin(), commit=True)
+        again.assert_called_once_with(f"{self.path}-wal")
+
+    def test_a_log_in_doubt_is_left_to_whoever_comes_next(self) -> None:
+        database = self.open()
+        (id,) = database.write(lambda c: enqueuing.insert(c, [JOB], 0))
+        with self.assertRaises(errors.DatabaseError):
+            database.write(self.fails(sqlite3.SQLITE_IOERR_FSYNC))
+        database.close()
+        log = self.folder / "jobs.db-wal"
+        self.assertGreater(log.stat().st_size, 0)  # copying it would trust it
+        for is_in_doubt in (True, False):
+            next = self.open()
+            with mock.patch.object(distrust, "write_again", wraps=write_again) as again:
+                next.write(lambda c: None)
+            self.assertEqual(len(again.mock_calls), is_in_doubt)
+        self.assertEqual(self.stored_ids(), [id])
+
+    def test_a_new_connection_asks_for_the_doubt_of_others(self) -> None:
+        database, other = self.open(), self.open()
+        with self.assertRaises(errors.DatabaseError):
+            other.write(self.fails(sqlite3.SQLITE_IOERR_FSYNC))
+        with mock.patch.object(distrust, "write_again") as again:
+            database.write(lambda c: None)  # the disk would tell this one itself
+            again.assert_not_called()
             database.finish(database.begin(), commit=True)
         again.assert_called_once_with(f"{self.path}-wal")
 
