@@ -285,6 +285,8 @@ def _is_fit(connection: Connection, row: Row, now: int, met: _Met) -> bool:
 
 def _park(connection: Connection, refused: list[Row]) -> int:
     """Put jobs aside that this worker can not resolve; how many."""
+    if not refused:
+        return 0
     connection.executemany(PARK, [(row[0],) for row in refused])
     for key in {row[14] for row in refused} - {None}:
         connection.execute(limits.OPEN, (key,))  # others wait for the room that was made for these
