@@ -9,6 +9,7 @@ from typing import Any
 from .clock import Clock
 from .codec import Codec, reader
 from .storage.database import Database
+from .storage.logs import Logs
 from .storage.minutes import Minutes
 from .storage.overview import Overview
 from .storage.reports import Reports
@@ -42,6 +43,7 @@ class Desk:
         self.schedules = Schedules(database, clock)
         self.steps = Steps(database, clock)
         self.minutes = Minutes(database, clock)
+        self.logs = Logs(database)
 
     def decode(self, body: str | bytes, codec: str, task: str) -> Any:
         """The value behind a stored text, with the types that the task names."""

@@ -37,8 +37,7 @@ def state_named(name: str) -> State:
 class Parent(NamedTuple):
     """A job that another waits for: one that is stored, or the one at that place of the same enqueue.
 
-    `runs_on` is what must become of it: "success", "failure", or "end", which is either. With `passes` its
-    result is handed on.
+    `runs_on`: what must become of it, "success", "failure" or "end". With `passes` its result is handed on.
     """
 
     id: int | None = None
@@ -379,7 +378,7 @@ class WorkerInfo:
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Which jobs a bulk verb or a listing is about; None means any."""
+    """Which jobs a bulk verb or a listing is about; None means any. `error` is a type, or type@place."""
 
     state: State | None = None
     task: str | None = None
@@ -387,6 +386,7 @@ class Filter:
     tag: str | None = None
     created_before: int | None = None
     ids: tuple[int, ...] | None = None
+    error: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

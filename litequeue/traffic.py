@@ -106,6 +106,26 @@ class QueueReport:
         return sum((minute.traffic for minute in self.minutes), Traffic())
 
 
+@dataclass(frozen=True, slots=True)
+class ErrorReport:
+    """What was raised where: in how many attempts, of which so many left their job failed; when last, in
+    which job, and with what message.
+    """
+
+    type: str
+    place: str
+    failures: int
+    jobs: int
+    last_at: int
+    job: int
+    message: str
+
+    @property
+    def key(self) -> str:
+        """What a filter calls it."""
+        return f"{self.type}@{self.place}" if self.place else self.type
+
+
 def measured(lengths: Iterable[int]) -> Times:
     """These lengths of time, counted; of a negative one a clock is to blame, and it is none."""
     # Written out, for a worker does it for each job.

@@ -48,6 +48,7 @@ FLOORS = (
         "steps",
         "resolve",
         "explain",
+        "health",
         "queue",
         "workflow",
     },

@@ -61,6 +61,9 @@ def add_filters(parser: Parser) -> None:
     parser.add_argument("--task", help="only jobs of this task, as module:function")
     parser.add_argument("--tag", help="only jobs with this tag")
     parser.add_argument(
+        "--error", metavar="TYPE[@PLACE]", help="only jobs whose last attempt failed so, as `errors` tells it"
+    )
+    parser.add_argument(
         "--older-than", metavar="AGE", help="only jobs enqueued longer ago than AGE: 90s, 5m, 2h, 7d"
     )
 
@@ -72,14 +75,15 @@ def chosen_filter(args: argparse.Namespace, terminal: Terminal) -> Filter:
         before = terminal.clock.now() - duration(seconds(args.older_than), "--older-than")
     return Filter(
         state=None if args.state is None else state_named(args.state),
-        queue=_wanted(args.queue, "--queue"),
-        task=_wanted(args.task, "--task"),
-        tag=_wanted(args.tag, "--tag"),
+        queue=wanted(args.queue, "--queue"),
+        task=wanted(args.task, "--task"),
+        tag=wanted(args.tag, "--tag"),
+        error=wanted(args.error, "--error") or None,
         created_before=before,
     )
 
 
-def _wanted(text: str | None, option: str) -> str | None:
+def wanted(text: str | None, option: str) -> str | None:
     """What may stand in the file; it need not be a name that we would take."""
     try:
         (text or "").encode()
@@ -100,6 +104,11 @@ def job_ids(texts: Sequence[str]) -> list[int]:
     return list(dict.fromkeys(map(job_id, texts)))
 
 
-def say_json(terminal: Terminal, value: object) -> None:
+def json_text(value: object) -> str:
     """A JSON document on one line, in ASCII, so that no stored text can act on a terminal."""
-    terminal.say(json.dumps(value))
+    return json.dumps(value)
+
+
+def say_json(terminal: Terminal, value: object) -> None:
+    """Say a JSON document on one line."""
+    terminal.say(json_text(value))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TextIO
 
@@ -17,7 +17,10 @@ CODES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "b
 
 @dataclass(frozen=True)
 class Terminal:
-    """The streams of one command. `width` None: nobody looks, so nothing is cut."""
+    """The streams of one command. `width` None: nobody looks, so nothing is cut.
+
+    `measure` tells how large the window is now, in columns and lines.
+    """
 
     out: TextIO
     err: TextIO
@@ -25,6 +28,7 @@ class Terminal:
     clock: Clock
     width: int | None = None
     color: bool = False
+    measure: Callable[[], tuple[int, int]] = shutil.get_terminal_size
 
     def say(self, text: str = "") -> None:
         """A line on standard output."""

@@ -73,6 +73,7 @@ class Holding:
             atexit.unregister(self.close)
             heartbeat.stop()
             self._desk.workers.sign_off(self.worker)
+            self._desk.minutes.write()
 
     # --- what task_done() is about ------------------------------------------------------------------
 

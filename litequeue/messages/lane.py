@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ..clock import SECOND
@@ -120,9 +121,14 @@ class Lane:
     def settle(self, settlement: Settlement) -> None:
         """End what we hold. Raises `LeaseLost` when it is not ours any more."""
         self.desk.store.settle(settlement)
+        afterwards(self.desk.database, partial(self._count, settlement))
         afterwards(self.desk.database, self.ends.tell)
         if not isinstance(settlement, Complete):
             afterwards(self.desk.database, self.arrivals.tell)
+
+    def _count(self, settlement: Settlement) -> None:
+        if isinstance(settlement, (Complete, Fail)):
+            self.desk.minutes.count(self.place, "completed" if isinstance(settlement, Complete) else "failed")
 
     def reject(self, lease: Lease, error: EncodingError) -> None:
         """A message that can not be read here has failed, or it would come first for ever."""

@@ -4,15 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from sqlite3 import Connection
+from typing import NamedTuple
 
 from ..job import Snapshot
-from ..traffic import Minute, QueueReport, Traffic
-from . import minutes, reports
+from ..traffic import ErrorReport, Minute, QueueReport, Traffic
+from . import minutes, reports, rows
 from .database import Database
 from .reports import COLUMNS, counts_of, oldest_of, queue_names, snapshot_of
 from .transactions import snapshot
 
 HELD = f"SELECT {COLUMNS} FROM litequeue_job WHERE state = 'running' AND worker = ? ORDER BY id LIMIT ?"
+
+# Through the index of failures, with a look at each one's job; the job is that of the last failure.
+ERRORS = """
+SELECT type, place, count(*), coalesce(sum(state = 'failed' AND failed.attempt = litequeue_job.attempt), 0),
+       max(failed_at), job
+FROM litequeue_failure AS failed LEFT JOIN litequeue_job ON id = job
+WHERE :queue IS NULL OR queue = :queue
+GROUP BY type, place ORDER BY count(*) DESC LIMIT :limit
+"""
+MESSAGE = "SELECT message FROM litequeue_failure WHERE job = ? AND type = ? AND place = ? AND failed_at = ?"
 
 
 class Overview:
@@ -50,6 +61,32 @@ class Overview:
         """The jobs that a worker runs, or will within moments, oldest first."""
         found = self.database.read(lambda c: c.execute(HELD, (worker, limit)).fetchall())
         return [snapshot_of(row) for row in found]
+
+    def errors(self, queue: str | None = None, limit: int = 100) -> list[ErrorReport]:
+        """Failed attempts by what was raised and where, the most frequent first."""
+
+        def operation(connection: Connection) -> list[ErrorReport]:
+            with snapshot(connection):
+                found = connection.execute(ERRORS, {"queue": queue, "limit": limit}).fetchall()
+                return [_error(connection, rows.record(_ErrorRow, row, "litequeue_failure")) for row in found]
+
+        return self.database.read(operation)
+
+
+class _ErrorRow(NamedTuple):
+    """One group of failures; the job is that of the last one."""
+
+    type: str
+    place: str
+    failures: int
+    jobs: int
+    last_at: int
+    job: int
+
+
+def _error(connection: Connection, row: _ErrorRow) -> ErrorReport:
+    (message,) = connection.execute(MESSAGE, (row.job, row.type, row.place, row.last_at)).fetchone()
+    return ErrorReport(*row, message)
 
 
 def _report(

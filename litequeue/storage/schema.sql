@@ -122,6 +122,7 @@ CREATE TABLE litequeue_log (
   text    TEXT NOT NULL,
   PRIMARY KEY (job, number)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX litequeue_logged ON litequeue_log (at);
 
 -- Who waits for whom. `runs_on`: what must become of the parent, or the child is cancelled with it.
 CREATE TABLE litequeue_edge (

@@ -156,10 +156,20 @@ class CommandCase(unittest.TestCase):
         is_terminal: bool = False,
         width: int | None = None,
         color: bool = False,
+        sizes: Sequence[tuple[int, int]] = (),
     ) -> Ended:
         """Run one command line as `python -m litequeue` does."""
         out, err = Paper(is_terminal=is_terminal), Paper(is_terminal=is_terminal)
-        terminal = Terminal(out, err, Paper(answer, is_terminal=is_terminal), self.clock, width, color)
+        windows = iter(sizes)
+        terminal = Terminal(
+            out,
+            err,
+            Paper(answer, is_terminal=is_terminal),
+            self.clock,
+            width,
+            color,
+            measure=lambda: next(windows, (width or 80, 24)),
+        )
         return Ended(run(argv, terminal), out.getvalue(), err.getvalue())
 
     def assert_prints(self, argv: Sequence[str], expected: str, code: int = 0, **how: Any) -> None:

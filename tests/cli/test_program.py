@@ -12,12 +12,13 @@ from litequeue.__main__ import main
 from litequeue.cli.human import seconds, span, when
 from litequeue.clock import SECOND
 from litequeue.errors import InvalidOption
+from litequeue.storage.opening import SCHEMA_VERSION
 from tests.cli.case import CommandCase
 from tests.repository import CHECKOUT, ROOT, run, run_python
 
 COMMANDS = {
     *("worker", "info", "list", "show", "explain", "enqueue", "cancel", "retry"),
-    *("delete", "pause", "resume", "workers", "prune", "demo"),
+    *("delete", "pause", "resume", "workers", "prune", "demo", "errors", "logs"),
 }
 
 
@@ -84,7 +85,7 @@ class TestProgram(CommandCase):
         )
         for argv in (["info"], ["enqueue", "app:fetch"], ["cancel", "1"]):
             with self.subTest(argv):
-                self.assert_refused([argv[0], self.file, *argv[1:]], "this litequeue knows 2")
+                self.assert_refused([argv[0], self.file, *argv[1:]], f"this litequeue knows {SCHEMA_VERSION}")
 
     def test_tables_of_another_program_are_left_alone(self) -> None:
         with contextlib.closing(sqlite3.connect(self.file)) as connection:

@@ -28,6 +28,8 @@ ALLOWED = {
     "reports.WORKERS": "a row per live worker",
     "workers.SIGN_ON": "looks among the tables that number their rows",
     "workers.SIGNED_ON": "a row per live worker",
+    "overview.ERRORS": "goes through the failures, along their index, and sorts what they come to",
+    "logs.LAST": "goes back along an index until it has enough",
     "reports.PAUSED": "a row per queue that was ever paused",
     "reports.RUNNING_QUEUES": "sorts the names among the running jobs, of which there are as many as slots",
     "reports.QUEUES": "looks at five names, one from each index, and goes from one to the next",
