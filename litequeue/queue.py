@@ -378,15 +378,15 @@ class Queue(Declarations):
     @contextmanager
     def lying_in(self, database: Database, clock: Clock, rng: Random | None) -> Iterator[None]:
         """Within the block, use this file, clock and chance instead of its own: for `litequeue.testing`."""
-        own = self.path, self.clock, self._rng, self._opened, self._closed
+        own = self.path, self.clock, self._rng, self._closed, self._opened, self.lanes
         with self._opening:
             self.path, self.clock, self._rng, self._closed = database.path, clock, rng, False
-            self._opened = self._desk_on(database)
+            self._opened, self.lanes = self._desk_on(database), {}
         try:
             yield
         finally:
             with self._opening:
-                self.path, self.clock, self._rng, self._opened, self._closed = own
+                self.path, self.clock, self._rng, self._closed, self._opened, self.lanes = own
 
     def _types_of(self, task: str) -> Types:
         known = self.declared.get(task) or self._plain.get(task)

@@ -17,7 +17,7 @@ from ..errors import Empty, Full, LiteQueueError, NotAllowed, QueueClosed, ShutD
 from ..job import Complete, Lease
 from ..log import log
 from ..options import Duration
-from .lane import Lane
+from .lane import Lane, lane_of
 from .line import Line
 from .message import Message
 
@@ -56,7 +56,12 @@ class AsyncMessages(Generic[T]):
 
     def __init__(self, messages: Messages[T], lane: Lane) -> None:
         self._messages = messages
-        self._lane = lane
+        self._queue, self._name = lane.queue, lane.name
+
+    @property
+    def _lane(self) -> Lane:
+        """Of the file in which the queue lies now: a test may lend it another."""
+        return lane_of(self._queue, self._name)
 
     async def put(self, item: T, *, priority: int = 0, delay: Duration = 0) -> int:
         """Store an item, waiting for room; the id of its message. Cancelled, it stores nothing.

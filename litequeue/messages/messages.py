@@ -11,12 +11,12 @@ from ..errors import DatabaseError, Empty, EncodingError, Full, InvalidOption, N
 from ..job import Complete
 from ..options import Duration
 from ..retry import RetryOption, retry_policy
+from .lane import Lane, lane_of
 from .message import Message
 
 if TYPE_CHECKING:
     from ..queue import Queue
     from .aio import AsyncMessages
-    from .lane import Lane
     from .line import Line
 
 T = TypeVar("T")
@@ -39,7 +39,12 @@ class Messages(Generic[T]):
         self._is_cut = False
         self._retry = retry
         self._policy = retry_policy(retry)
-        self._lane = lane
+        self._queue, self._name = lane.queue, lane.name
+
+    @property
+    def _lane(self) -> Lane:
+        """Of the file in which the queue lies now: a test may lend it another."""
+        return lane_of(self._queue, self._name)
 
     # --- putting ------------------------------------------------------------------------------------
 

@@ -35,7 +35,7 @@ def in_memory(*queues: Queue, clock: Clock | None = None) -> AbstractContextMana
 
     Their own files are not touched, and theirs again after it. Queues on one file share one here, too. A
     failed job waits for the longest time that its policy may draw. Give `clock=SystemClock()` where a worker
-    runs in the block. The change is seen by all threads, so let no two blocks of a queue overlap.
+    runs in the block. All threads see the change: let nothing of a queue be at work when it begins or ends.
     """
     return _elsewhere(queues, dict.fromkeys((queue.path for queue in queues), MEMORY), clock)
 
@@ -63,4 +63,11 @@ def _elsewhere(queues: Sequence[Queue], places: dict[str, str], clock: Clock | N
         }
         for queue in queues:
             stack.enter_context(queue.lying_in(databases[queue.path], clock, chance))
+            stack.callback(_close_lanes, queue)
         yield clock
+
+
+def _close_lanes(queue: Queue) -> None:
+    """Give back what messages are held, while the queue still lies where they do."""
+    for lane in list(queue.lanes.values()):
+        lane.close()

@@ -229,9 +229,9 @@ FAULTS = (
     Fault(
         "a name in the file makes the worker run anything",
         "resolve.py",
-        "        return found if isinstance(found, Task) else None\n\n    def _in_apps",
+        "        return found if isinstance(found, Task) else None\n\n    def imported",
         "        return make_task(found, name, self._producer, NO_OPTIONS) if callable(found) else None\n\n"
-        "    def _in_apps",
+        "    def imported",
         ("tests.users.test_resolve",),
     ),
     Fault(

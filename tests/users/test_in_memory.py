@@ -9,7 +9,7 @@ from contextlib import closing
 from datetime import timedelta
 from typing import Any
 
-from litequeue import Job, Queue, QueueClosed, Retry, Task, current_job
+from litequeue import Job, Messages, Queue, QueueClosed, Retry, Task, current_job
 from litequeue.clock import SystemClock
 from litequeue.testing import HandClock, assert_enqueued, enqueued, in_file, in_memory, run
 from tests.support import PATIENCE_SECONDS
@@ -141,6 +141,30 @@ class TestWorkers(PlaceCase):
         with in_memory(self.queue, clock=SystemClock()), self.queue.executor(threads=2) as executor:
             self.assertEqual(list(executor.map(self.add, range(5))), [1, 2, 3, 4, 5])
         self.assertEqual(self.contents(), {})
+
+    def test_messages_of_the_module(self) -> None:
+        inbox: Messages[str] = self.queue.messages("inbox")
+        later = inbox.aio
+        inbox.put("own")
+        self.assertEqual(inbox.get(), "own")  # and so this process is signed on to its own file
+
+        async def program() -> str:
+            await later.put("by a coroutine")
+            return await later.get()
+
+        for _ in range(2):
+            with in_memory(self.queue):
+                self.assertTrue(inbox.empty())
+                inbox.put("here")
+                self.assertEqual((inbox.get(timeout=5), inbox.qsize()), ("here", 0))
+                self.assertEqual(asyncio.run(program()), "by a coroutine")
+                inbox.task_done()
+        inbox.task_done()
+        self.assertTrue(inbox.empty())
+        inbox.put("own again")
+        self.assertEqual(inbox.get(), "own again")
+        inbox.task_done()
+        inbox.join()
 
     def test_threads_that_enqueue_and_drain_at_once(self) -> None:
         ran: list[int] = []
