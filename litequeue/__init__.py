@@ -18,7 +18,7 @@ The house, from the ground up; imports go down these floors, never up:
         reports      what is read back
         overview     what is seen at a glance
     tasks workflow graphs context steps hooks resolve   what users hold
-    explain desk handle queue
+    explain desk handle doors queue
     worker/                                             claims, runs, settles
         execution    a claimed job becomes an outcome; it never sees the store
         loop         claims and settles; nothing else does
@@ -26,11 +26,13 @@ The house, from the ground up; imports go down these floors, never up:
         supervisor   several processes
         sandbox      a job in a child process of its own
     executor futures                                    the executor of concurrent.futures
+    aio                                                 beside an event loop of the program
     messages                                            queue.Queue and asyncio.Queue over the same file
     testing                                             for the tests of users
     cli/                                                python -m litequeue
 """
 
+from .aio import as_completed
 from .codec import JSON, PICKLE, Codec, JsonCodec
 from .context import RunningJob, current_job
 from .cron import Cron, Every
@@ -116,6 +118,7 @@ __all__ = [
     "Task",
     "TaskTimeout",
     "WorkerError",
+    "as_completed",
     "current_job",
     "group",
 ]

@@ -157,6 +157,11 @@ class Job(Generic[R]):
         return [Step(self._desk, self.task, stored) for stored in self._desk.steps.all(self.id)]
 
     @property
+    def desk(self) -> Desk:
+        """The file of its queue."""
+        return self._desk
+
+    @property
     def clock(self) -> Clock:
         """The clock of its queue."""
         return self._desk.clock

@@ -11,10 +11,11 @@ from sqlite3 import Connection
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, Unpack, overload
 
 from .casting import Caster, each_node
-from .clock import Clock, SystemClock, duration
+from .clock import Clock, SystemClock
 from .codec import JSON, NO_TYPES, Codec, checked_codec
 from .declaring import Declarations
 from .desk import Desk
+from .doors import Doors
 from .errors import InvalidOption, QueueClosed, shown
 from .handle import Job, JobGroup
 from .job import NewJobs, WorkerInfo
@@ -24,13 +25,11 @@ from .options import (
     Duration,
     explicit,
     lease_time,
-    list_of_names,
     path_text,
     text_name,
     whole,
 )
 from .retention import WEEK, RetentionOption, checked_retention
-from .retry import RetryOption
 from .schedules import Schedules
 from .storage.database import MEMORY, Database
 from .storage.gate import Durability
@@ -45,9 +44,7 @@ from .tasks import (
 from .workflow import Chain, Node
 
 if TYPE_CHECKING:
-    from .executor import JobExecutor
-    from .messages import Lane, Messages
-    from .worker import Worker
+    from .messages import Lane
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -55,7 +52,7 @@ PAYLOAD_LIMIT = 1 << 20
 _GIVEN = ("durability", "lease", "retention", "maxsize", "codec", "clock", "max_payload")
 
 
-class Queue(Declarations):
+class Queue(Declarations, Doors):
     """A named lane of jobs in one SQLite file, made on first use.
 
     `durability="full"` syncs every enqueue and settlement to the disk, `"normal"` may lose the newest at a
@@ -262,61 +259,10 @@ class Queue(Declarations):
 
     # --- running -----------------------------------------------------------------------------------
 
-    def worker(
-        self,
-        *,
-        queues: Sequence[str] | None = None,
-        threads: int = 1,
-        async_slots: int = 100,
-        processes: int = 0,
-        burst: bool = False,
-        max_jobs: int | None = None,
-        grace: Duration = 10,
-    ) -> Worker:
-        """A worker for this queue: `with` runs it in the background, `.run()` here until it is stopped.
-
-        `grace` is how many seconds running jobs get to finish after a stop.
-        """
-        from .worker import Worker, WorkerOptions
-
-        options = WorkerOptions(
-            queues=(self.name,) if queues is None else list_of_names(queues, "queues"),
-            threads=threads,
-            async_slots=async_slots,
-            processes=processes,
-            burst=burst,
-            max_jobs=max_jobs,
-            grace=duration(grace, "grace"),
-        )
-        return Worker(self, options)
-
-    def executor(self, *, threads: int = 1, processes: int = 0) -> JobExecutor:
-        """A `concurrent.futures.Executor` whose futures are jobs of this queue, with a worker of its own."""
-        from .executor import JobExecutor
-
-        worker = self.worker(threads=threads, processes=processes)
-        return JobExecutor(self, worker, runs_here=not processes)
-
-    def messages(self, name: str, maxsize: int = 0, *, retry: RetryOption = 3) -> Messages[Any]:
-        """The messages of a lane, with the interface of `queue.Queue`: items that your own loop takes.
-
-        At most `maxsize` of them wait, 0 being no bound. `retry` is for those whose `with` block failed.
-        """
-        from .messages import Messages, lane_of
-
-        return Messages(lane_of(self, name), maxsize, retry)
-
     def workers(self) -> list[WorkerInfo]:
         """The workers that are alive on this file."""
         desk = self.desk
         return [worker for worker in desk.reports.workers() if desk.workers.is_alive(worker)]
-
-    def drain(self, *, queues: Sequence[str] | None = None, limit: int | None = None) -> int:
-        """Run every due job of this queue, or of these, here and now; how many. For tests and scripts."""
-        from .worker import drain
-
-        names = (self.name,) if queues is None else list_of_names(queues, "queues")
-        return drain(self, names, None if limit is None else whole(limit, "limit", 1, 2**62))
 
     @property
     def schedules(self) -> Schedules:

@@ -49,6 +49,7 @@ FLOORS = (
         "resolve",
         "explain",
         "health",
+        "doors",
         "queue",
         "workflow",
     },
@@ -58,7 +59,13 @@ FLOORS = (
     {"cli", "web", "contrib", "__main__"},
 )
 # The doors upwards, by an import inside a function or for annotations: a queue makes its own faces.
-DOORS = {("queue", "worker"), ("queue", "executor"), ("queue", "messages")}
+DOORS = {
+    ("queue", "messages"),
+    ("doors", "worker"),
+    ("doors", "executor"),
+    ("doors", "messages"),
+    ("doors", "aio"),
+}
 # Rooms that may name `sqlite3.Connection`, and no more of sqlite3: a user hands them one or is handed one.
 NAME_CONNECTIONS = {
     "casting",

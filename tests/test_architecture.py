@@ -127,7 +127,7 @@ class TestRules(unittest.TestCase):
             def worker():
                 from litequeue.worker import loop
         """
-        self.assert_finds(rules.imports_go_down, "queue", text)
+        self.assert_finds(rules.imports_go_down, "doors", text)
         self.assert_finds(rules.imports_go_down, "tasks", text.replace("loop\n", "loop  # bad\n"))
 
     def test_imports_make_no_ring(self) -> None:

@@ -143,7 +143,6 @@ class Holding:
                 self._heartbeat.start()
 
     def _identity(self) -> NewWorker:
-        from ..worker.loop import identity
-        from ..worker.settings import WorkerOptions
+        from ..worker.settings import WorkerOptions, identity
 
         return identity(WorkerOptions((self._lane,)), self._queue.lease)

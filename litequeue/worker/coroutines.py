@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 
 from ..job import Lease
@@ -27,6 +27,7 @@ class Coroutines:
         self._unbegun: set[Lease] = set()
         self._is_closing = False
         self._is_over = False
+        self.is_evicted = False  # as only guests are
 
     def put(self, assignments: list[Assignment]) -> None:
         """Start assignments on the loop."""
@@ -42,6 +43,10 @@ class Coroutines:
         """The attempt that the event loop is busy with at this moment; any thread may ask."""
         task = None if self._loop is None else asyncio.current_task(self._loop)
         return next((lease for lease, each in list(self._tasks.items()) if each is task), None)
+
+    def heed_eviction(self) -> bool:
+        """Whether the task that asks was cancelled by an owner of the event loop other than us."""
+        return self.is_evicted
 
     def close(self, seconds: float) -> None:
         """Cancel what still runs, and stop the loop, waiting for it at most `seconds`."""
@@ -104,10 +109,13 @@ class Coroutines:
             task.cancel()
 
     async def _stop(self) -> None:
-        self._is_closing = True
-        tasks = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._cancel_all(asyncio.all_tasks() - {asyncio.current_task()})
         self._is_over = True
         asyncio.get_running_loop().stop()
+
+    async def _cancel_all(self, tasks: Iterable[asyncio.Task[None] | None]) -> None:
+        self._is_closing = True
+        ending = [task for task in tasks if task is not None]
+        for task in ending:
+            task.cancel()
+        await asyncio.gather(*ending, return_exceptions=True)

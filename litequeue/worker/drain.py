@@ -20,9 +20,8 @@ from .firing import declare, fire
 from .keeper import Keeper
 from .knowledge import Knowledge
 from .limits import Limits
-from .loop import identity
 from .outcome import Assignment, Outcome
-from .settings import WorkerOptions
+from .settings import WorkerOptions, identity
 from .teller import Teller
 from .transaction import NoTransaction, TaskTransaction, transaction_for
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from asyncio import AbstractEventLoop, CancelledError
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
 
@@ -15,6 +16,7 @@ from ..tasks import Task
 from . import logs
 from .coroutines import Coroutines
 from .execution import Execution
+from .guests import Guests, aside
 from .keeper import Keeper
 from .limits import Limits
 from .outcome import Assignment, Outcome
@@ -28,7 +30,8 @@ from .transaction import TaskTransaction, transaction_for
 class Hands:
     """All that runs or waits to run in this worker; `ring` wakes the loop when something has ended.
 
-    `on_stuck` is called when so many threads are stuck that the process had better be replaced.
+    `on_stuck` is called when so many threads are stuck that the process had better be replaced. Coroutines
+    run on the event loop `host` if there is one.
     """
 
     def __init__(
@@ -39,6 +42,7 @@ class Hands:
         ring: Callable[[], None],
         on_stuck: Callable[[], None],
         teller: Teller,
+        host: AbstractEventLoop | None = None,
     ) -> None:
         self._desk = desk
         self._options = options
@@ -49,7 +53,11 @@ class Hands:
         self._keeper = Keeper(desk)
         self._execution = Execution(desk.clock, self._limits, max_payload, self._keeper, desk.rng)
         self._slots = Slots(options.threads, desk.clock, self._work)
-        self._coroutines = Coroutines(self._work_async)
+        self._coroutines = (
+            Coroutines(self._work_async)
+            if host is None
+            else Guests(self._work_as_guest, host, self._give_back)
+        )
         self._sandboxes = Sandboxes(desk.clock, self._execution, self._keeper, max_payload)
         self._outcomes: deque[Outcome] = deque()
         self._on_threads: dict[int, Assignment] = {}
@@ -74,6 +82,11 @@ class Hands:
     def has_ended(self) -> bool:
         """Whether something has ended unseen."""
         return bool(self._outcomes)
+
+    @property
+    def is_evicted(self) -> bool:
+        """Whether the event loop of the program does not let coroutines go on."""
+        return self._coroutines.is_evicted
 
     @property
     def is_idle(self) -> bool:
@@ -185,6 +198,18 @@ class Hands:
         if self._begin(assignment):
             self._deliver(await self._execution.run_async(assignment))
 
+    async def _work_as_guest(self, assignment: Assignment) -> None:
+        """On an event loop that is not ours: it must not wait for the disk, and may end at any moment."""
+        try:
+            if _marks_itself(assignment) and not await aside(lambda: self._begin(assignment)):
+                return
+            outcome = await self._execution.run_async(assignment)
+        except CancelledError as error:  # before it began
+            outcome = Outcome(assignment, self._execution.failed(assignment, error))
+        if _was_cancelled(outcome) and self._coroutines.heed_eviction():
+            outcome = outcome._replace(settlement=Release(assignment.lease))
+        self._deliver(outcome)
+
     def _begin(self, assignment: Assignment) -> bool:
         """Note the start; False when the job is not ours any more."""
         policy, claimed = assignment.policy, assignment.claimed
@@ -195,10 +220,13 @@ class Hands:
             self._desk.store.start(Start(claimed.lease, ack, policy.max_crashes))
         except (LeaseLost, DatabaseError) as error:
             log.warning("release job=%d task=%s before it began: %s", *_names(assignment), error)
-            self._unbegun.append(assignment)
-            self._ring()
+            self._give_back([assignment])
             return False
         return True
+
+    def _give_back(self, assignments: list[Assignment]) -> None:
+        self._unbegun.extend(assignments)
+        self._ring()
 
     def _deliver(self, outcome: Outcome) -> None:
         if outcome.assignment.lease not in self.running:
@@ -275,6 +303,12 @@ def _marks_itself(assignment: Assignment) -> bool:
     """Whether its start must be in the file before the task runs, with what its row does not say yet."""
     policy = assignment.policy
     return policy.early or policy.max_crashes != assignment.claimed.max_crashes
+
+
+def _was_cancelled(outcome: Outcome) -> bool:
+    """Whether the coroutine ended by being cancelled, and not because its job was."""
+    settlement = outcome.settlement
+    return isinstance(settlement, Fail) and settlement.failure.type == "asyncio.exceptions.CancelledError"
 
 
 def _names(assignment: Assignment) -> tuple[int, str]:

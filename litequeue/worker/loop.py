@@ -6,16 +6,15 @@ do the work meanwhile.
 
 from __future__ import annotations
 
-import os
-import socket
 import threading
+from asyncio import AbstractEventLoop
 from collections import deque
 from collections.abc import Iterable
 
 from ..clock import SECOND
 from ..desk import Desk
 from ..errors import DatabaseError
-from ..job import Claimed, Fail, Lease, NewWorker, Progress, Release, Settlement, Start, Turn, Want
+from ..job import Claimed, Fail, Lease, Progress, Release, Settlement, Start, Turn, Want
 from ..log import log
 from ..resolve import Resolver
 from . import counting, logs
@@ -24,7 +23,7 @@ from .heartbeat import LOST, Heartbeat
 from .knowledge import Knowledge
 from .outcome import Assignment, Outcome
 from .pace import HORIZON, Pace
-from .settings import WorkerOptions
+from .settings import WorkerOptions, identity
 from .stops import Stops
 from .teller import TellerAside
 from .trouble import Trouble
@@ -38,17 +37,17 @@ _TURN, _LOOK = "turn", "look"  # who may have trouble with the file
 _LOOK_EVERY = 1 * SECOND
 
 
-def identity(options: WorkerOptions, lease: int) -> NewWorker:
-    """How this process signs on: by host and process, for people to read."""
-    name = f"{socket.gethostname()}:{os.getpid()}"
-    return NewWorker(name, os.getpid(), options.queues, options.threads, lease)
-
-
 class Loop:
     """One worker: signs on, claims, has jobs run, settles, signs off."""
 
     def __init__(
-        self, desk: Desk, resolver: Resolver, options: WorkerOptions, lease: int, max_payload: int
+        self,
+        desk: Desk,
+        resolver: Resolver,
+        options: WorkerOptions,
+        lease: int,
+        max_payload: int,
+        host: AbstractEventLoop | None = None,
     ) -> None:
         self._desk = desk
         self._options = options
@@ -58,7 +57,9 @@ class Loop:
         memory = desk.database.in_memory
         self._bell = Bell(None if memory else desk.database.path, options.queues)
         self._teller = TellerAside(desk, resolver.task)
-        self._hands = Hands(desk, options, max_payload, self._bell.ring, self._replace_process, self._teller)
+        self._hands = Hands(
+            desk, options, max_payload, self._bell.ring, self._replace_process, self._teller, host
+        )
         self._pace = Pace()
         self._unwritten: deque[Settlement] = deque()
         self._unmarked: tuple[Start, ...] = ()
@@ -327,7 +328,7 @@ class Loop:
     # --- waiting and ending ------------------------------------------------------------------------
 
     def _is_over(self) -> bool:
-        if self._stops.asked:
+        if self._stops.asked or self._hands.is_evicted:
             return True
         if self._unwritten or not self._hands.is_idle:
             return False

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import socket
 from dataclasses import asdict, dataclass
 
 from ..clock import SECOND
 from ..errors import InvalidOption, shown
+from ..job import NewWorker
 from ..options import text_name, whole
 
 
@@ -44,3 +47,9 @@ class WorkerOptions:
         queues = values["queues"]
         assert isinstance(queues, (list, tuple))
         return cls(**{**values, "queues": tuple(queues)})  # type: ignore[arg-type]
+
+
+def identity(options: WorkerOptions, lease: int) -> NewWorker:
+    """How this process signs on: by host and process, for people to read."""
+    name = f"{socket.gethostname()}:{os.getpid()}"
+    return NewWorker(name, os.getpid(), options.queues, options.threads, lease)

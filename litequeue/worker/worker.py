@@ -6,6 +6,7 @@ import atexit
 import os
 import signal
 import threading
+from asyncio import AbstractEventLoop
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import TracebackType
@@ -62,12 +63,14 @@ class Worker:
         apps: Sequence[str] | None = None,
         log: str | None = None,
         resolver_by: str | None = None,
+        host: AbstractEventLoop | None = None,
     ) -> None:
         self._queue = queue
         self._resolver_by = resolver_by  # a face for a framework finds its tasks in its own way
         self._options = options
         self._apps = None if apps is None else tuple(apps)
         self._log = log
+        self._host = host  # the event loop for coroutines, if not one of its own
         self._run: _Run | None = None  # in the background
         self._running: Loop | Supervisor | None = None
         self._error: BaseException | None = None
@@ -180,7 +183,7 @@ class Worker:
             return Supervisor(self._crew(), self._queue.clock)
         queue, resolver = self._queue, self._resolver()
         declare(queue, resolver.declared())
-        return Loop(queue.desk, resolver, self._options, queue.lease, queue.max_payload)
+        return Loop(queue.desk, resolver, self._options, queue.lease, queue.max_payload, self._host)
 
     def _resolver(self) -> Resolver:
         if self._resolver_by is not None:

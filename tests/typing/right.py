@@ -5,7 +5,19 @@ from datetime import UTC, datetime, timedelta
 from sqlite3 import Connection
 from typing import Any, assert_type
 
-from litequeue import Call, Cron, Every, FailedAttempt, Job, Queue, Retry, RunningJob, Task, current_job
+from litequeue import (
+    Call,
+    Cron,
+    Every,
+    FailedAttempt,
+    Job,
+    Queue,
+    Retry,
+    RunningJob,
+    Task,
+    as_completed,
+    current_job,
+)
 from litequeue.clock import SystemClock
 from litequeue.testing import HandClock, in_file, in_memory, run
 
@@ -64,6 +76,15 @@ def inside_a_task() -> None:
     if job := current_job():
         assert_type(job.attempt, int)
         job.progress(0.5, "half")
+
+
+async def in_the_background() -> None:
+    async with queue.aworker(slots=10) as worker:
+        await worker.stop()
+    async for job in as_completed([double.enqueue(2)], timeout=timedelta(seconds=1)):
+        assert_type(job, Job[int])
+    for again in as_completed([greet.enqueue("Ada")]):
+        assert_type(again.result(), str)
 
 
 async def awaited() -> None:

@@ -1,0 +1,89 @@
+"""Coroutines on an event loop that belongs to the program, which may end it at any moment."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import TypeVar
+
+from ..job import Lease
+from .coroutines import Coroutines
+from .outcome import Assignment
+
+T = TypeVar("T")
+
+
+class Guests(Coroutines):
+    """Runs assignments as tasks of the event loop `host`.
+
+    Whoever cancels such a task from outside ends the loop, as `asyncio.run` does: what it had is given back,
+    by `give_back` if it has not begun, and no other begins.
+    """
+
+    def __init__(
+        self,
+        work: Callable[[Assignment], Awaitable[None]],
+        host: asyncio.AbstractEventLoop,
+        give_back: Callable[[list[Assignment]], None],
+    ) -> None:
+        super().__init__(work)
+        self._loop = self._host = host
+        self._give_back = give_back
+
+    def put(self, assignments: list[Assignment]) -> None:
+        """Start assignments on the loop, or give them back if it is closed."""
+        try:
+            self._host.call_soon_threadsafe(self._start, assignments)
+        except RuntimeError:
+            self._evict(assignments)
+
+    def cancel(self, lease: Lease) -> None:
+        """Cancel the coroutine of an attempt, if it has begun."""
+        with suppress(RuntimeError):  # the loop is closed
+            super().cancel(lease)
+
+    def close(self, seconds: float) -> None:
+        """Cancel what still runs, and wait for it at most `seconds`; the loop goes on without us."""
+        ending = self._end()
+        try:
+            asyncio.run_coroutine_threadsafe(ending, self._host).result(seconds)
+        except TimeoutError:
+            return  # it does not end, or the loop does not run
+        except RuntimeError:  # the loop is closed
+            ending.close()
+
+    def heed_eviction(self) -> bool:
+        """Whether the task that asks was cancelled from outside; if so, no other is begun."""
+        task = asyncio.current_task()
+        if not self._is_closing and task is not None and task.cancelling():
+            self.is_evicted = True
+        return self.is_evicted
+
+    async def _end(self) -> None:
+        await self._cancel_all(self._kept)
+
+    def _ended(self, assignment: Assignment, task: asyncio.Task[None]) -> None:
+        self._kept.discard(task)
+        if assignment.lease in self._unbegun:
+            self._evict([assignment])
+
+    def _evict(self, assignments: list[Assignment]) -> None:
+        self.is_evicted = True
+        self._give_back(assignments)
+
+
+async def aside(function: Callable[[], T], on_cancel: Callable[[], None] | None = None) -> T:
+    """What the function returns, run on a thread and waited for, even by who is cancelled meanwhile."""
+    ending = asyncio.get_running_loop().run_in_executor(None, function)  # no task, which others could cancel
+    cancelled: asyncio.CancelledError | None = None
+    while not ending.done():
+        try:
+            await asyncio.wait([ending])
+        except asyncio.CancelledError as error:
+            cancelled = error
+            if on_cancel is not None:
+                on_cancel()
+    if cancelled is not None:
+        raise cancelled
+    return ending.result()
