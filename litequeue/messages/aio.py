@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from ..errors import Empty, Full, LiteQueueError, NotAllowed, QueueClosed, ShutDown
 from ..job import Complete, Lease
@@ -76,11 +76,9 @@ class AsyncMessages(Generic[T]):
         with _as_asyncio_says():
             return self._messages.put_nowait(item, priority=priority, delay=delay)
 
-    async def get(self) -> T:
+    def get(self) -> Coroutine[Any, Any, T]:
         """The next item, waited for; `task_done()` must follow. Cancelled, it has taken nothing."""
-        message = await self.claim()
-        self._lane.holding.keep(message.lease, _caller())
-        return message.item
+        return self._get(_caller())  # who asks for it: `wait_for` may have another coroutine wait
 
     def get_nowait(self) -> T:
         """`get` here and now; raises `Empty`."""
@@ -92,6 +90,11 @@ class AsyncMessages(Generic[T]):
     async def claim(self) -> Message[T]:
         """`get` for a message that you settle by itself; its verbs wait for the disk, so use a thread."""
         return await self._until(self._lane.arrivals, self._messages.attempt, Message.release)
+
+    async def _get(self, owner: object) -> T:
+        message = await self.claim()
+        self._lane.holding.keep(message.lease, owner)
+        return message.item
 
     async def __aiter__(self) -> AsyncIterator[T]:
         """What `get` gives, until the lane is shut down and empty."""

@@ -35,7 +35,7 @@ class Holding:
         self._lane = lane
         self._on_fault = on_fault
         self.settled = 0
-        self._closed = False
+        self._closed = self._is_ending = False
         self._fault: DatabaseError | None = None
         self.start_afresh()
 
@@ -43,6 +43,7 @@ class Holding:
         """Hold nothing; what the process held that forked this one is its own."""
         self._mutex = threading.RLock()
         self._heartbeat: Heartbeat | None = None
+        self._got_mutex = threading.Lock()  # never held while the disk is waited for
         self._got: dict[Lease, object] = {}
         self.worker = 0
 
@@ -70,21 +71,26 @@ class Holding:
             self._closed = True
             heartbeat, self._heartbeat = self._heartbeat, None
         if heartbeat is not None:
-            atexit.unregister(self.close)
+            atexit.unregister(self._end)
             heartbeat.stop()
             self._desk.workers.sign_off(self.worker)
             self._desk.minutes.write()
+
+    def _end(self) -> None:
+        """The program ends, and with it the daemon threads that wait here: where they are, without a word."""
+        self._is_ending = True
+        self.close()
 
     # --- what task_done() is about ------------------------------------------------------------------
 
     def keep(self, lease: Lease, owner: object) -> None:
         """Note what `owner`, a thread or a coroutine, has got and must say is done."""
-        with self._mutex:
+        with self._got_mutex:
             self._got[lease] = owner
 
     def oldest(self, owner: object) -> Lease:
         """Take out the oldest that this owner has got, or else anybody. Raises `ValueError` for none."""
-        with self._mutex:
+        with self._got_mutex:
             found = next((lease for lease, each in self._got.items() if each == owner), None)
             lease = next(iter(self._got), None) if found is None else found
             if lease is None:
@@ -94,7 +100,7 @@ class Holding:
 
     def take_back(self, lease: Lease, owner: object) -> None:
         """It could not be written that it is done."""
-        with self._mutex:
+        with self._got_mutex:
             self._got = {lease: owner, **self._got}
 
     # --- for the heartbeat ----------------------------------------------------------------------------
@@ -131,6 +137,8 @@ class Holding:
         from ..worker.teller import TellerAside
         from ..worker.trouble import Trouble
 
+        if self._is_ending and threading.current_thread().daemon:
+            threading.Event().wait()
         with self._mutex:
             if self._closed:
                 raise QueueClosed(f"{self._queue.path}: this queue was closed; open another one")
@@ -139,7 +147,7 @@ class Holding:
                 self.worker = self._desk.workers.sign_on(self._identity())
                 teller = TellerAside(self._desk, self._queue.runnable.get)
                 self._heartbeat = Heartbeat(self._desk, self, self._queue.lease, teller, fires=False)
-                atexit.register(self.close)
+                atexit.register(self._end)
                 self._heartbeat.start()
 
     def _identity(self) -> NewWorker:

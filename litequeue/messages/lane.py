@@ -114,7 +114,7 @@ class Lane:
     def item(self, claimed: Claimed) -> object:
         """What was put. Raises `EncodingError` when it can not be read here."""
         match reader(self.queue.codec, claimed.codec).decode(claimed.payload, NO_TYPES):
-            case [[item], {}]:
+            case [[item], dict(rest)] if not rest:
                 return item
         raise EncodingError(f"the payload of message {claimed.lease.job} is not one item")
 

@@ -94,25 +94,29 @@ class Faces(AioCase):
         return [item async for item in aio]
 
     def test_each_coroutine_has_done_its_own(self) -> None:
-        async def work(turn: asyncio.Event, following: asyncio.Event) -> int:
-            await turn.wait()
-            number: int = await self.inbox.aio.get()
-            following.set()
-            await asyncio.sleep(TICK_SECONDS)
-            return number
+        aio = self.inbox.aio
+        has_got, may_end = asyncio.Event(), asyncio.Event()
+
+        async def hold() -> None:
+            self.assertEqual(await aio.get(), "a")
+            has_got.set()
+            await may_end.wait()
+            aio.task_done()
 
         async def talk() -> None:
-            for number in range(2):
-                self.inbox.put(number)
-            first, second, last = asyncio.Event(), asyncio.Event(), asyncio.Event()
-            tasks = [asyncio.create_task(work(first, second)), asyncio.create_task(work(second, last))]
-            first.set()
-            self.assertEqual(await asyncio.gather(*tasks), [0, 1])
-            for _ in tasks:
-                self.inbox.aio.task_done()
-            await self.inbox.aio.join()
+            ids = [await aio.put(item) for item in "ab"]
+            holder = asyncio.create_task(hold())
+            await has_got.wait()
+            self.assertEqual(await asyncio.wait_for(aio.get(), PATIENCE_SECONDS), "b")
+            aio.task_done()  # not the "a" of the other, though that is older
+            while self.inbox.unfinished_tasks > 1:
+                await asyncio.sleep(TICK_SECONDS)
+            self.assertEqual([job.id for job in self.queue.jobs(queue="messages:inbox")], ids[:1])
+            may_end.set()
+            await holder
+            await aio.join()
             with self.assertRaises(ValueError):
-                self.inbox.aio.task_done()
+                aio.task_done()
 
         run(talk())
 

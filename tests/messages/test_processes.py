@@ -12,6 +12,7 @@ from typing import Any
 from litequeue import Empty, State
 from tests.messages.case import LaneCase, Later
 from tests.support import Program, together
+from tests.users.case import run_python
 
 # What a killed holder had is here again within about a second; the rest is for a machine that is busy.
 SOON_SECONDS = 5
@@ -56,6 +57,23 @@ for consumer in consumers:
 for consumer in consumers:
     consumer.join()
 print(json.dumps(got), flush=True)
+"""
+DAEMONS = """
+import sys, threading
+from litequeue import Queue
+
+inbox = Queue(sys.argv[1]).messages("inbox")
+
+def work():
+    while True:
+        inbox.get()
+        inbox.task_done()
+
+for _ in range(4):
+    threading.Thread(target=work, daemon=True).start()
+for number in range(50):
+    inbox.put(number)
+inbox.join()
 """
 FORK = """
 import os, sys
@@ -122,6 +140,11 @@ class Ends(LaneCase):
         self.assertEqual(self.queue.job(1).snapshot.crashes, 0)
         self.assertEqual(len(self.queue.workers()), 1)
 
+    def test_daemon_threads_that_wait_go_without_a_word(self) -> None:
+        said = run_python("-W", "error", "-c", DAEMONS, self.path, cwd=self.path.parent)
+        self.assertEqual(said, "")
+        self.assertEqual((self.inbox.unfinished_tasks, self.queue.workers()), (0, []))
+
     @unittest.skipUnless(hasattr(os, "fork"), "there is no fork here")
     def test_a_forked_child_has_nothing_of_its_parent(self) -> None:
         for item in "ab":
@@ -132,6 +155,13 @@ class Ends(LaneCase):
             said, ["a", "nothing is the child's", "b", "child 0", "unfinished 1", "unfinished 0"]
         )
         self.assertEqual(program.wait(), 0)
+
+
+class Killed(LaneCase):
+    @unittest.skipUnless(hasattr(os, "fork"), "there is no fork here")
+    def test_nothing_is_lost_whenever_consumers_are_killed(self) -> None:
+        said = run_python("-m", "tests.messages.mortal", self.path, 15, 1, cwd=self.path.parent)
+        self.assertRegex(said, r"^\d+ items were put and done, \d+ of them gave up$")
 
 
 class Shared(LaneCase):
