@@ -326,4 +326,25 @@ FAULTS = (
         "",
         ("tests.hostile.test_imports", "tests.users.test_resolve"),
     ),
+    Fault(
+        "a sync that failed is forgotten with its process",
+        "storage/distrust.py",
+        "        self._side = side\n        self._look()\n",
+        "        self._side = side\n",
+        ("tests.storage.test_distrust",),
+    ),
+    Fault(
+        "a log in doubt is copied by whoever closes it last",
+        "storage/database.py",
+        "close = opening.close_untouched if self._distrust.is_log_in_doubt else Connection.close",
+        "close = Connection.close",
+        ("tests.storage.test_distrust",),
+    ),
+    Fault(
+        "one row against the rules stops all that stand beside it",
+        "storage/mending.py",
+        "    except BrokenRow as error:",
+        "    except ZeroDivisionError as error:",
+        ("tests.hostile.test_rows",),
+    ),
 )

@@ -11,7 +11,7 @@ from pathlib import Path
 from tests.crashes import programs, shim
 from tests.crashes.disk import read_record
 from tests.crashes.images import PowerCuts
-from tests.crashes.scenes import FAILING, PLAYS, Play
+from tests.crashes.scenes import FAILING, LEFT, PLAYS, Play
 
 TORN = 78  # of each point, at scale 1
 
@@ -25,7 +25,7 @@ def run(scale: float) -> str:
     with tempfile.TemporaryDirectory(prefix="litequeue-records-") as name:
         records = Path(name)
         programs.record(shim.build(records), records)
-        tasks = [(records, play, every, torn) for play in PLAYS + FAILING]
+        tasks = [(records, play, every, torn) for play in PLAYS + FAILING + LEFT]
         with multiprocessing.get_context("spawn").Pool() as pool:
             judged = pool.starmap(cut, tasks, chunksize=1)
     counts = sum((counts for counts, _ in judged), Counter[str]())
