@@ -1,59 +1,65 @@
-"""A web app: requests enqueue, a page shows progress, the worker runs beside the server in one process.
+"""Plain WSGI: requests enqueue, pages poll or stream the progress, and a worker runs beside the server.
 
-It visits itself once and stops; with --serve it stays up.
+It visits itself once and stops; with --serve it stays up. `app` goes with any WSGI server.
 """
 
 import json
+import os
 import sys
-import threading
 import time
-from urllib.request import urlopen
-from wsgiref.simple_server import make_server
+from collections.abc import Iterator
+from socketserver import ThreadingMixIn
+from threading import Thread
+from urllib.request import Request, urlopen
+from wsgiref.simple_server import WSGIServer, make_server
 from wsgiref.types import StartResponse, WSGIEnvironment
 
-from litequeue import Queue, current_job
+from litequeue import Job, Queue, current_job
 
+STREAM = "text/event-stream"  # what the `new EventSource("/jobs/1")` of a page asks for
 queue = Queue("web_app.db")
 
 
 @queue.task
-def write_report(pages: int) -> str:
+def write_report(pages: int) -> None:
     for page in range(1, pages + 1):
         time.sleep(0.1)
         if job := current_job():
             job.progress(page / pages, f"page {page} of {pages}")
-    return f"a report of {pages} pages"
 
 
-def answer(method: str, path: str) -> dict[str, object]:
-    match method, path.split("/"):
-        case "POST", ["", "reports", pages]:
-            return {"job": write_report.enqueue(int(pages)).id}
-        case "GET", ["", "jobs", number]:
-            job = queue.job(int(number))  # raises JobNotFound, a LookupError
-            done = job.state == "completed"
-            return {"state": job.state, "shows": job.result() if done else job.progress_text}
-    raise LookupError("try POST /reports/10, then GET /jobs/1")
+def status(job: Job[None]) -> bytes:
+    return json.dumps({"id": job.id, "state": job.state, "progress": job.progress_text}).encode()
 
 
-def app(environ: WSGIEnvironment, start_response: StartResponse) -> list[bytes]:
+def app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterator[bytes]:
+    path, kind = environ["PATH_INFO"].split("/"), environ.get("HTTP_ACCEPT")
+    is_new = environ["REQUEST_METHOD"] == "POST" and path[1] == "reports"
     try:
-        status, body = "200 OK", answer(environ["REQUEST_METHOD"], environ["PATH_INFO"])
+        number = int(path[2])
+        job = write_report.enqueue(number) if is_new else queue.job(number)
     except (LookupError, ValueError) as error:
-        status, body = "404 Not Found", {"error": str(error)}
-    start_response(status, [("Content-Type", "application/json")])
-    return [json.dumps(body).encode()]
+        start_response("404 Not Found", [("Content-Type", "text/plain")])
+        yield f"{error}; try POST /reports/10, then GET /jobs/1".encode()
+        return
+    start_response("200 OK", [("Content-Type", STREAM if kind == STREAM else "application/json")])
+    while kind == STREAM and not job.finished_at:
+        yield b"data: %b\n\n" % status(job)
+        time.sleep(0.2)
+        job.refresh()
+    yield b"data: %b\n\n" % status(job) if kind == STREAM else status(job)
+
+
+class Server(ThreadingMixIn, WSGIServer):
+    daemon_threads = True  # a stream of which nobody hears any more holds up nothing
 
 
 if __name__ == "__main__":
-    stay = "--serve" in sys.argv
-    with make_server("127.0.0.1", 8000 if stay else 0, app) as server, queue.worker(threads=2):
+    port = int(os.environ.get("PORT", "8000")) if "--serve" in sys.argv else 0
+    with make_server("127.0.0.1", port, app, Server) as server, queue.worker(threads=2):
         print(site := f"http://127.0.0.1:{server.server_port}", flush=True)
-        (serving := threading.Thread(target=server.serve_forever, daemon=True)).start()
-        page = f"{site}/jobs/{json.load(urlopen(f'{site}/reports/10', b''))['job']}"
-        while (shown := json.load(urlopen(page)))["state"] != "completed":
-            print(shown)
-            time.sleep(0.4)
-        print(shown)
-        if stay:
+        (serving := Thread(target=server.serve_forever, daemon=True)).start()
+        if port:
             serving.join()
+        number = json.load(urlopen(f"{site}/reports/10", b""))["id"]
+        print(urlopen(Request(f"{site}/jobs/{number}", headers={"Accept": STREAM})).read().decode())

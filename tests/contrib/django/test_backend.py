@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
 
-from tests.contrib.django.case import DjangoTest, queue_of
+from tests.contrib.django.case import FOLDER, DjangoTest, queue_of
 
 # isort: split
 from django.core.exceptions import ImproperlyConfigured
@@ -31,6 +31,8 @@ from litequeue.contrib.django.framework import (
 )
 from tests.contrib.django import tasks
 from tests.contrib.django.settings import BACKEND, TASKS
+from tests.markdown import blocks
+from tests.repository import ROOT
 
 READY, SUCCESSFUL, FAILED = TaskResultStatus.READY, TaskResultStatus.SUCCESSFUL, TaskResultStatus.FAILED
 
@@ -235,6 +237,15 @@ class TestChecks(DjangoTest):
 
     def test_good_settings_are_good(self) -> None:
         self.assertEqual([list(task_backends[alias].check()) for alias in TASKS], [[], [], []])
+
+    def test_those_of_the_readme_are_good(self) -> None:
+        told = blocks((ROOT / "README.md").read_text())
+        settings: dict[str, Any] = {"INSTALLED_APPS": [], "BASE_DIR": FOLDER}
+        exec(next(block.text for block in told if "TASKS =" in block.text), settings)
+        self.assertEqual(settings["INSTALLED_APPS"], ["litequeue.contrib.django"])
+        with override_settings(TASKS=settings["TASKS"]):
+            self.assertEqual(list(task_backends["default"].check()), [])
+            self.assertEqual(tasks.add.using(queue_name="mails").enqueue(1).status, READY)
 
     def test_each_mistake_is_told(self) -> None:
         for told, options in (

@@ -1,0 +1,1 @@
+"""The examples of web apps under real servers."""
