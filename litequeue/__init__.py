@@ -27,11 +27,14 @@ The house, from the ground up; imports go down these floors, never up:
         sandbox      a job in a child process of its own
     executor futures                                    the executor of concurrent.futures
     aio                                                 beside an event loop of the program
+    scheduler spawned                                   the scheduler of aiojobs
     messages                                            queue.Queue and asyncio.Queue over the same file
     testing                                             for the tests of users
     cli/                                                python -m litequeue
     contrib/                                            for the users of frameworks: Django's Tasks
 """
+
+from typing import TYPE_CHECKING
 
 from .aio import as_completed
 from .codec import JSON, PICKLE, Codec, JsonCodec
@@ -69,6 +72,9 @@ from .retention import Retention
 from .retry import Retry
 from .tasks import Call, Task
 from .workflow import Chain, Group, group
+
+if TYPE_CHECKING:
+    from .scheduler import Scheduler
 
 __version__ = "0.1.0"
 
@@ -113,6 +119,7 @@ __all__ = [
     "RetryLater",
     "RunningJob",
     "ScheduleNotFound",
+    "Scheduler",
     "ShutDown",
     "Snooze",
     "State",
@@ -123,3 +130,11 @@ __all__ = [
     "current_job",
     "group",
 ]
+
+
+def __getattr__(name: str) -> object:
+    if name == "Scheduler":  # it needs asyncio, which takes as long to import as all of this
+        from .scheduler import Scheduler
+
+        return Scheduler
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -8,7 +8,7 @@ import sys
 import threading
 import types
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import BrokenExecutor, Future
+from concurrent.futures import BrokenExecutor, CancelledError, Future
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from . import errors
@@ -99,7 +99,7 @@ class Follower:
         self._open: dict[int, list[JobFuture[Any]]] = {}
         self._coming = 0  # calls that are storing jobs at this moment
         self._closed = False
-        self._broken: BaseException | None = None
+        self._verdict: BaseException | None = None  # on what has not ended when all is over
         self._nap = self._shortest_nap = SHORTEST_PAUSE
 
     def follow(self, store: Callable[[], Sequence[Job[Any]]]) -> list[JobFuture[Any]]:
@@ -113,8 +113,8 @@ class Follower:
             made = [JobFuture(job, self) for job in store()]
         finally:
             self._add(made)
-        if self._broken is not None:
-            self._fail_all(self._broken)
+        if self._verdict is not None:
+            self._fail_all(self._verdict)
         return made
 
     def cancel(self, futures: Iterable[JobFuture[Any]]) -> None:
@@ -137,16 +137,23 @@ class Follower:
             self._closed = True
             self._stirred.notify()
 
+    def let_go(self) -> None:
+        """Leave the jobs that have not ended to others; their futures raise `CancelledError`."""
+        with self._stirred:
+            self._closed = True
+            self._verdict = self._verdict or CancelledError()
+            self._stirred.notify()
+
     def join(self) -> None:
-        """After `close`, wait until all jobs have ended, and the worker."""
+        """After `close` or `let_go`, wait until all jobs have ended, and the worker."""
         if self._thread is not None and threading.current_thread() is not self._thread:
             self._thread.join()
 
     # --- inside ------------------------------------------------------------------------------------
 
     def _require_open(self) -> None:
-        if self._broken is not None:
-            raise _broken_by(self._broken)
+        if isinstance(self._verdict, BrokenExecutor):
+            raise self._verdict
         if self._closed:
             raise RuntimeError("cannot schedule new futures after shutdown")
         if os.getpid() != self._process:
@@ -178,8 +185,9 @@ class Follower:
                 self._look()
         except BaseException as error:  # whatever it is, nobody may wait for ever
             log.error("an executor is broken: %s", error)
-            self._broken = error
-            self._fail_all(error)
+            self._verdict = _broken_by(error)
+        if self._verdict is not None:
+            self._fail_all(self._verdict)
         self._worker.stop()
         try:
             self._worker.join()
@@ -196,7 +204,7 @@ class Follower:
             return not self._is_over()
 
     def _is_over(self) -> bool:
-        return self._closed and not (self._open or self._coming)
+        return self._verdict is not None or (self._closed and not (self._open or self._coming))
 
     def _look(self) -> None:
         clock = self._queue.clock
@@ -236,7 +244,7 @@ class Follower:
             followed = self._followed()
             self._open = {}
         for _, future in followed:
-            future.fail(_broken_by(error))
+            future.fail(error)
 
 
 def exception_of(failed: JobFailed) -> Exception:

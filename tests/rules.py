@@ -54,7 +54,7 @@ FLOORS = (
         "workflow",
     },
     {"worker"},
-    {"messages", "aio", "executor", "futures", "testing"},
+    {"messages", "aio", "executor", "futures", "scheduler", "spawned", "testing"},
     {"__init__"},
     {"cli", "web", "contrib", "__main__"},
 )

@@ -35,6 +35,9 @@ class LoopCase(unittest.IsolatedAsyncioTestCase, FileCase):
         self.name = uuid.uuid4().hex
         self.addCleanup(DOORS.open_all)
 
+    async def asyncSetUp(self) -> None:
+        asyncio.get_running_loop().slow_callback_duration = PATIENCE_SECONDS  # which debug mode tells of
+
     async def until(self, condition: Callable[[], object], what: str = "it") -> None:
         end = time.monotonic() + PATIENCE_SECONDS
         while not condition():

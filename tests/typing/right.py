@@ -14,6 +14,7 @@ from litequeue import (
     Queue,
     Retry,
     RunningJob,
+    Scheduler,
     Task,
     as_completed,
     current_job,
@@ -85,6 +86,14 @@ async def in_the_background() -> None:
         assert_type(job, Job[int])
     for again in as_completed([greet.enqueue("Ada")]):
         assert_type(again.result(), str)
+
+
+async def spawned() -> None:
+    async with Scheduler(limit=10) as scheduler:
+        assert_type(await (await scheduler.spawn(later(3))).wait(), float)
+        assert_type(await (await scheduler.spawn(double.call(3), name="x")).wait(timeout=1), int)
+        assert_type((await scheduler.spawn(download.call("https://example.org"))).job, Job[bytes])
+        assert_type(await scheduler.shield(later(3)), float)
 
 
 async def awaited() -> None:
