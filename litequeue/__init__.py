@@ -15,6 +15,7 @@ The house, from the ground up; imports go down these floors, never up:
         workers      sign on, renew, reap
         steps        what parts of a job returned
         minutes      how many attempts ended, by the minute
+        care backup  the file as a whole: its free room, copies of it
         reports      what is read back
         overview     what is seen at a glance
     tasks workflow graphs context steps hooks resolve   what users hold
@@ -22,7 +23,7 @@ The house, from the ground up; imports go down these floors, never up:
     worker/                                             claims, runs, settles
         execution    a claimed job becomes an outcome; it never sees the store
         loop         claims and settles; nothing else does
-        heartbeat    renews the lease, reaps the dead, carries notes
+        heartbeat    renews the lease, reaps the dead, carries notes, looks after the file
         supervisor   several processes
         sandbox      a job in a child process of its own
     executor futures                                    the executor of concurrent.futures

@@ -8,6 +8,8 @@ from typing import Any
 
 from .clock import Clock
 from .codec import Codec, reader
+from .storage.backup import Backup
+from .storage.care import Care
 from .storage.database import Database
 from .storage.logs import Logs
 from .storage.minutes import Minutes
@@ -44,6 +46,8 @@ class Desk:
         self.steps = Steps(database, clock)
         self.minutes = Minutes(database, clock)
         self.logs = Logs(database)
+        self.care = Care(database, clock)
+        self.backup = Backup(database, clock)
 
     def decode(self, body: str | bytes, codec: str, task: str) -> Any:
         """The value behind a stored text, with the types that the task names."""

@@ -146,6 +146,10 @@ class DatabaseDamaged(DatabaseError):
     """SQLite says that the file is malformed."""
 
 
+class BackupFile(DatabaseError):
+    """The file is a backup, whose jobs no worker runs before it is restored."""
+
+
 class UnsupportedSQLite(DatabaseError):
     """The SQLite library of this Python is older than 3.37."""
 

@@ -81,10 +81,7 @@ class Stored(NamedTuple):
 
 
 class NewJobs(NamedTuple):
-    """Jobs to be stored that differ in nothing but their payloads.
-
-    Instants and durations in microseconds, `meta` and `options` as JSON text.
-    """
+    """Jobs to be stored that differ only in their payloads; times in microseconds, the rest as JSON text."""
 
     task: str
     queue: str
@@ -385,6 +382,7 @@ class Filter:
     queue: str | None = None
     tag: str | None = None
     created_before: int | None = None
+    ended_before: int | None = None
     ids: tuple[int, ...] | None = None
     error: str | None = None
 

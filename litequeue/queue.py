@@ -58,8 +58,7 @@ class Queue(Declarations, Doors):
     `durability="full"` syncs every enqueue and settlement to the disk, `"normal"` may lose the newest at a
     power cut. `lease` and `retention` are seconds or `timedelta`s: how long a hung worker keeps its jobs, and
     how long final jobs stay (None: for ever; a `Retention` says it by how they ended). `maxsize` bounds the
-    waiting jobs (0: no bound, else an enqueue may raise `QueueFull`), `max_payload` encoded arguments and
-    results, in bytes.
+    waiting jobs (0: no bound, else `QueueFull`), `max_payload` encoded arguments and results, in bytes.
     """
 
     def __init__(
@@ -261,8 +260,7 @@ class Queue(Declarations, Doors):
 
     def workers(self) -> list[WorkerInfo]:
         """The workers that are alive on this file."""
-        desk = self.desk
-        return [worker for worker in desk.reports.workers() if desk.workers.is_alive(worker)]
+        return self.desk.workers.alive()
 
     @property
     def schedules(self) -> Schedules:
@@ -278,6 +276,10 @@ class Queue(Declarations, Doors):
         with lent(desk.database) as connection:
             yield connection
         desk.store.hint([self.name])
+
+    def backup(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
+        """Copy what is committed to another file, which no worker runs before `litequeue restore`."""
+        self.desk.backup.copy(os.fspath(path), overwrite=overwrite)
 
     @property
     def in_transaction(self) -> bool:

@@ -117,7 +117,7 @@ POWERS = (
         ),
         ("clock",),
     ),
-    Power("opens a connection", re.compile(r"sqlite3(\.dbapi2)?\.connect"), ("storage.database",)),
+    Power("opens a connection", re.compile(r"sqlite3(\.dbapi2)?\.connect"), ("storage.connecting",)),
     Power("prints", re.compile(r"print|input|sys\.(__)?(stdout|stderr)(__)?(\..*)?"), ("cli", "__main__")),
     Power(
         "runs data as code",

@@ -214,7 +214,7 @@ class TestRules(unittest.TestCase):
             job.print()
             sqlite3.connect('x')
         """
-        self.assert_finds(rules.powers_have_one_owner, "storage.database", text)
+        self.assert_finds(rules.powers_have_one_owner, "storage.connecting", text)
         self.assert_finds(rules.powers_have_one_owner, "cli.show", "print(exec('1'))  # bad")
         self.assert_finds(
             rules.powers_have_one_owner, "storage.store", "import sqlite3\nsqlite3.connect # bad"

@@ -70,17 +70,19 @@ def add_filters(parser: Parser) -> None:
 
 def chosen_filter(args: argparse.Namespace, terminal: Terminal) -> Filter:
     """The filter that the options describe. Raises `InvalidOption` for an unknown state or age."""
-    before = None
-    if args.older_than is not None:
-        before = terminal.clock.now() - duration(seconds(args.older_than), "--older-than")
     return Filter(
         state=None if args.state is None else state_named(args.state),
         queue=wanted(args.queue, "--queue"),
         task=wanted(args.task, "--task"),
         tag=wanted(args.tag, "--tag"),
         error=wanted(args.error, "--error") or None,
-        created_before=before,
+        created_before=age_before(args.older_than, terminal),
     )
+
+
+def age_before(age: str | None, terminal: Terminal) -> int | None:
+    """The instant that is so long ago, if an age was given. Raises `InvalidOption` for what is none."""
+    return None if age is None else terminal.clock.now() - duration(seconds(age), "--older-than")
 
 
 def wanted(text: str | None, option: str) -> str | None:

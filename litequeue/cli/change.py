@@ -1,4 +1,4 @@
-"""`cancel`, `retry`, `delete`, `pause`, `resume` and `prune`: what an operator does to jobs and queues."""
+"""`cancel`, `retry`, `delete`, `pause`, `resume` and `limit`: what an operator does to jobs and queues."""
 
 from __future__ import annotations
 
@@ -93,9 +93,6 @@ def add(commands: Any) -> None:
     limit.add_argument("--burst", type=int, metavar="N", help="of those at most N at once")
     limit.add_argument("--none", action="store_true", help="lift the limit")
     add_json(limit)
-    prune = add_command(commands, "prune", run_prune, "delete final jobs whose retention is over")
-    add_file(prune)
-    add_json(prune)
 
 
 def add_verb(commands: Any, verb: Verb, summary: str) -> Parser:
@@ -243,17 +240,3 @@ def rule_text(rule: Rule) -> str:
     if rule.burst is not None:
         said.append(f"{rule.burst:,} at once")
     return ", ".join(said) or "not limited"
-
-
-def run_prune(args: argparse.Namespace, terminal: Terminal) -> int:
-    """Delete final jobs whose retention is over, a bounded number per transaction."""
-    gone = 0
-    with changing(args.file, terminal.clock) as desk, Progress(terminal, "prune") as progress:
-        while some := desk.store.prune():
-            gone += some
-            progress.update(gone)
-    if args.json:
-        say_json(terminal, {"changed": gone})
-    else:
-        terminal.say(f"{number(gone, 'job')} pruned")
-    return DONE

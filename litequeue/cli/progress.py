@@ -33,6 +33,11 @@ class Progress:
             line = cut(self._line(done, note), min(_LINE, (self._terminal.width or _LINE + 1) - 1))
             print(_ERASE + line, end="", file=self._terminal.err, flush=True)
 
+    def update_of(self, done: int, total: int) -> None:
+        """Show that so many are done, of a total that only the work itself knows."""
+        self._total = total
+        self.update(done)
+
     def _line(self, done: int, note: str) -> str:
         took = self._terminal.clock.monotonic() - self._began
         parts = [f"{done:,} of {self._total:,}" if self._total else f"{done:,}", note]

@@ -1,20 +1,19 @@
-"""Connections, transactions and the file itself. No other room opens a connection."""
+"""Connections, transactions and the file itself."""
 
 from __future__ import annotations
 
 import os
-import sqlite3
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import partial
 from sqlite3 import Connection
 from typing import TypeVar
-from urllib.parse import quote
 
 from .. import errors
 from . import mending, opening, transactions
 from .checkpoint import LogKeeper, carries_reset_fault
+from .connecting import connect
 from .distrust import Distrust
 from .forks import keep_for_ever, watch
 from .gate import Durability, Gate, Ticket, strictest
@@ -139,6 +138,15 @@ class Database:
         """Roll back the transaction of `begin` if it is not over; it may be called again."""
         if self._lent is not None and self._lent.connection is connection:
             self._take_back(self._lent)
+
+    def apart(self, operation: Callable[[Connection], T]) -> T:
+        """Run an operation on a connection of its own, outside of any transaction of this thread."""
+        self._require_open()
+        with (
+            translated(self.path, self._distrust.heed),
+            closing(self._connect(self.durability)) as connection,
+        ):
+            return operation(connection)
 
     @contextmanager
     def joining(self, connection: Connection) -> Iterator[Connection]:
@@ -308,15 +316,7 @@ class Database:
 
     def _connect(self, durability: Durability | None = None) -> Connection:
         self._require_open()
-        target = MEMORY if self.in_memory else f"file:{quote(os.fsencode(self.path))}?mode={self.mode}"
-        connection = sqlite3.connect(
-            target,
-            uri=not self.in_memory,
-            timeout=0,
-            isolation_level=None,
-            check_same_thread=False,
-            cached_statements=256,
-        )
+        connection = connect(None if self.in_memory else self.path, self.mode)
         try:
             # Even these look into the file, which another process may have to itself while it closes it.
             self._patience.insist(lambda: opening.set_pragmas(connection, durability))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from sqlite3 import Connection, IntegrityError
+from typing import NamedTuple
 
 from . import flow, settling
 
@@ -33,19 +34,15 @@ DELETE = f"""
 DELETE FROM litequeue_job
 WHERE id = :id AND state <> 'running' AND NOT (state = 'completed' AND {_IS_NEEDED})
 """
+_IS_OVER = f"""
+queue = ? AND state = ? AND finished_at + retention <= ? AND finished_at IS NOT NULL AND NOT ({_IS_NEEDED})
+"""
 PRUNE = f"""
 DELETE FROM litequeue_job WHERE id IN (
-  SELECT id FROM litequeue_job
-  WHERE queue = ? AND state = ? AND finished_at + retention <= ? AND finished_at IS NOT NULL
-    AND NOT ({_IS_NEEDED})
-  ORDER BY finished_at + retention LIMIT ?)
+  SELECT id FROM litequeue_job WHERE {_IS_OVER} ORDER BY finished_at + retention LIMIT ?)
 """
-IS_PRUNABLE = f"""
-SELECT 1 FROM litequeue_job
-WHERE queue = ? AND state = ? AND finished_at + retention <= ? AND finished_at IS NOT NULL
-  AND NOT ({_IS_NEEDED})
-LIMIT 1
-"""
+IS_PRUNABLE = f"SELECT 1 FROM litequeue_job WHERE {_IS_OVER} LIMIT 1"
+PRUNABLE = f"SELECT count(*) FROM litequeue_job WHERE {_IS_OVER}"
 ENDED_QUEUES = """
 WITH RECURSIVE met (name) AS (
   SELECT min(queue) FROM litequeue_job WHERE finished_at IS NOT NULL
@@ -129,19 +126,34 @@ def delete(connection: Connection, id: int, now: int) -> bool:
     return True
 
 
-def is_prunable(connection: Connection, now: int) -> bool:
+class Over(NamedTuple):
+    """The final jobs whose retention is over now, all or those of one state or queue."""
+
+    now: int
+    state: str | None = None
+    queue: str | None = None
+
+
+def is_prunable(connection: Connection, over: Over) -> bool:
     """Whether there is a job to prune."""
-    for (queue,) in connection.execute(ENDED_QUEUES).fetchall():
-        for state in _FINAL:
-            if connection.execute(IS_PRUNABLE, (queue, state, now)).fetchone() is not None:
-                return True
-    return False
+    return any(connection.execute(IS_PRUNABLE, place).fetchone() for place in _places(connection, over))
 
 
-def prune(connection: Connection, now: int, limit: int) -> int:
+def prunable(connection: Connection, over: Over) -> int:
+    """How many jobs there are to prune."""
+    return sum(connection.execute(PRUNABLE, place).fetchone()[0] for place in _places(connection, over))
+
+
+def prune(connection: Connection, over: Over, limit: int) -> int:
     """Delete at most so many final jobs whose retention is over; how many."""
     gone = 0
-    for (queue,) in connection.execute(ENDED_QUEUES).fetchall():
-        for state in _FINAL:
-            gone += connection.execute(PRUNE, (queue, state, now, limit - gone)).rowcount
+    for place in _places(connection, over):
+        gone += connection.execute(PRUNE, (*place, limit - gone)).rowcount
     return gone
+
+
+def _places(connection: Connection, over: Over) -> list[tuple[str, str, int]]:
+    """Where to look for them: each state of each queue, and the instant."""
+    queues = connection.execute(ENDED_QUEUES).fetchall() if over.queue is None else [(over.queue,)]
+    states = _FINAL if over.state is None else (over.state,)
+    return [(queue, state, over.now) for (queue,) in queues for state in states]

@@ -53,6 +53,7 @@ HANDFUL = {
 MATCHES = """
   AND (:state IS NULL OR state = :state) AND (:task IS NULL OR task = :task)
   AND (:queue IS NULL OR queue = :queue) AND (:before IS NULL OR created_at < :before)
+  AND (:ended_before IS NULL OR finished_at < :ended_before)
   AND (:tag IS NULL OR (json_valid(tags) AND EXISTS (SELECT 1 FROM json_each(tags) WHERE value = :tag)))
   AND (:error IS NULL OR EXISTS (
     SELECT 1 FROM litequeue_failure AS last WHERE last.job = litequeue_job.id
@@ -324,6 +325,7 @@ def _matches(
         "queue": chosen.queue,
         "tag": chosen.tag,
         "before": chosen.created_before,
+        "ended_before": chosen.ended_before,
         "error": error or None,
         "place": place if is_placed else None,
         "ids": None if ids is None else json.dumps(ids),

@@ -281,12 +281,19 @@ class Store:
         now = self.clock.now()
         return self._change_all(chosen, lambda c, id: operating.delete(c, id, now), told)
 
-    def prune(self, limit: int = claims.CHUNK) -> int:
-        """Delete final jobs whose retention is over, at most `limit`; how many."""
-        now = self.clock.now()
-        if not self.database.read(lambda c: operating.is_prunable(c, now)):
+    def prune(
+        self, limit: int = claims.CHUNK, *, state: State | None = None, queue: str | None = None
+    ) -> int:
+        """Delete final jobs whose retention is over, at most `limit`, of this state and queue; how many."""
+        over = operating.Over(self.clock.now(), state, queue)
+        if not self.database.read(lambda c: operating.is_prunable(c, over)):
             return 0
-        return self.database.write(lambda c: operating.prune(c, now, limit))
+        return self.database.write(lambda c: operating.prune(c, over, limit))
+
+    def prunable(self, *, state: State | None = None, queue: str | None = None) -> int:
+        """How many jobs `prune` would delete, one call after the other."""
+        over = operating.Over(self.clock.now(), state, queue)
+        return self.database.read(lambda c: operating.prunable(c, over))
 
     def pause(self, queue: str) -> None:
         """Let no worker claim from the queue."""

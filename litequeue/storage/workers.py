@@ -16,6 +16,7 @@ from . import settling
 from .database import Database
 from .enqueuing import IDS
 from .gate import Durability
+from .marks import refuse_backup
 from .reports import Reports, ended
 from .rows import TEXT_OR_NONE, WHOLE, WHOLE_OR_NONE, Row, sound
 
@@ -53,7 +54,10 @@ class Workers:
         self.clock = clock
 
     def sign_on(self, new: NewWorker, *, locked: bool = True) -> int:
-        """Enter a worker into the file, take its lock, and begin its lease; its id."""
+        """Enter a worker into the file, take its lock, and begin its lease; its id.
+
+        Raises `BackupFile` when the file is one.
+        """
         side = self.database.side if locked else None
         values = {
             "name": new.name,
@@ -67,9 +71,9 @@ class Workers:
         held: list[int] = []
 
         def operation(connection: Connection) -> int:
-            until = (
-                self.clock.monotonic() + new.lease
-            )  # from now: to be let in may have taken longer than that
+            refuse_backup(connection, self.database.path)
+            # From now: to be let in may have taken longer than that.
+            until = self.clock.monotonic() + new.lease
             id = int(connection.execute(SIGN_ON, {**values, "until": until}).lastrowid or 0)
             if side is not None:
                 side.hold(id)  # before anybody can see the row, or it would look dead
@@ -96,8 +100,22 @@ class Workers:
         """Note that the worker takes no more jobs."""
         self.database.write(lambda c: c.execute(STOPPING, (worker,)).rowcount)
 
+    def refuse_backup(self) -> None:
+        """Raise `BackupFile` for one, before anything is started that would run its jobs."""
+        self.database.read(lambda c: refuse_backup(c, self.database.path))
+
     def sign_off(self, worker: int, told: Told = nobody) -> None:
         """Take the worker out of the file; whatever it still held is ready again, at no cost."""
+        ended = self._take_off(worker)
+        if self.database.side is not None:
+            self.database.side.release(worker)
+        self._return(ended, told)
+
+    def dismiss(self, worker: int) -> int:
+        """As `sign_off`, for a worker that knows nothing of this file; how many jobs it held."""
+        return self._return(self._take_off(worker), nobody)
+
+    def _take_off(self, worker: int) -> tuple[Ended, ...]:
         now = self.clock.now()
         left = Failure(
             "lost", "WorkerStopped", "its worker stopped before it ended, and it runs at most once"
@@ -114,10 +132,7 @@ class Workers:
             connection.execute(SIGN_OFF, (worker,))
             return _settled(connection, settlements, now)
 
-        ended = self.database.write(operation)
-        if self.database.side is not None:
-            self.database.side.release(worker)
-        self._return(ended, told)
+        return self.database.write(operation)
 
     def vanish(self, worker: int) -> None:
         """Leave as one that was killed: its lock is free, and who reaps it charges what ran a crash."""
@@ -129,6 +144,10 @@ class Workers:
         workers = Reports(self.database).workers()
         jobs = sum(self._reap_one(worker, told) for worker in workers if not self.is_alive(worker))
         return jobs + self._reap_orphans({worker.id for worker in workers}, told)
+
+    def alive(self) -> list[WorkerInfo]:
+        """The workers that are alive, as far as we can see it."""
+        return [worker for worker in Reports(self.database).workers() if self.is_alive(worker)]
 
     def is_alive(self, worker: WorkerInfo) -> bool:
         """Whether this worker's lock is held, as far as we can see it, and its lease runs."""

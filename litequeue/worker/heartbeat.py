@@ -1,6 +1,7 @@
 """The thread that keeps a worker alive in the file, whatever its tasks do.
 
-It renews the lease, carries notes, counts and requests to stop, reaps dead workers, and prunes.
+It renews the lease, carries notes, counts and requests to stop, reaps dead workers, and looks after the
+file.
 """
 
 from __future__ import annotations
@@ -25,15 +26,11 @@ from .firing import fire
 from .outcome import Assignment
 from .teller import Teller
 from .trouble import Trouble
+from .upkeep import Upkeep
 
 TICK = 0.25
 # The file is no longer ours to use, and will not be again.
 LOST = (FileReplaced, SchemaTooNew, DatabaseDamaged, NotADatabase)
-_PRUNE_EVERY = SECOND // 2  # or what a fast worker ends would fill the disk, however short the retention
-_PRUNE_EVERY_WHEN_IDLE = 10 * SECOND
-_PRUNE_FOR = SECOND // 10
-_PRUNE_STEP, _LONGEST_PRUNE_STEP = 1_000, 8_000  # 2 to 20 ms of the write lock
-_BREATH = 0.004
 _SHORTEST = 0.001
 _CHECK_EVERY = 1 * SECOND
 _BEAT = "heartbeat"
@@ -77,7 +74,7 @@ class Heartbeat:
         now = desk.clock.monotonic()
         self._renewed, self._checked, self._beaten = now, now, now
         self._reap_at: int | None = None
-        self._prune_at, self._prune_step, self._settled = now + _PRUNE_EVERY, _PRUNE_STEP, 0
+        self._upkeep = Upkeep(desk, self._stop)
         self._next_firing: int | None = None
         self._thread = threading.Thread(target=self._beat_on, name="litequeue-heartbeat", daemon=True)
 
@@ -178,20 +175,7 @@ class Heartbeat:
         if now - self._checked >= _CHECK_EVERY:
             self._checked = now
             self._check()
-        if now >= self._prune_at:
-            self._prune(now)
-
-    def _prune(self, now: int) -> None:
-        """Delete step by step for a part of a beat; with what is left the next goes on, in larger steps."""
-        end = now + _PRUNE_FOR
-        while self._desk.store.prune(self._prune_step):
-            # lets the others write between two steps
-            if self._desk.clock.wait(self._stop, _BREATH) or self._desk.clock.monotonic() >= end:
-                self._prune_step = min(2 * self._prune_step, _LONGEST_PRUNE_STEP)
-                return
-        self._prune_step = _PRUNE_STEP
-        is_busy, self._settled = self._host.settled != self._settled, self._host.settled
-        self._prune_at = now + (_PRUNE_EVERY if is_busy else _PRUNE_EVERY_WHEN_IDLE)
+        self._upkeep.tend(now, self._host.settled)
 
     def _check_descriptors(self) -> None:
         """First of all: where a task has closed them, nothing else may be done, and its lock is lost."""

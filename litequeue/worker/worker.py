@@ -179,6 +179,7 @@ class Worker:
                 "a worker process may not start workers of its own; if a script's import starts one, "
                 'put that under `if __name__ == "__main__":`'
             )
+        self._queue.desk.workers.refuse_backup()
         if self._options.processes:
             return Supervisor(self._crew(), self._queue.clock)
         queue, resolver = self._queue, self._resolver()

@@ -174,14 +174,3 @@ class TestQueues(CommandCase):
         self.open()
         self.assert_refused(["pause", self.file, "mail", "\x1b"], "the queue's name is")
         self.assertEqual(self.reports.paused(), [])
-
-    def test_prune(self) -> None:
-        self.open()
-        worker = self.sign_on()
-        for retention in (MINUTE, HOUR):
-            self.enqueue(retention=retention)
-            self.complete_next(worker)
-        self.clock.pass_time(2 * MINUTE)
-        self.assertEqual(self.cli("prune", self.file).out, "1 job pruned\n")
-        self.assertEqual(self.cli("prune", self.file, "--json").json, {"changed": 0})
-        self.assertEqual([job.id for job in self.reports.jobs(EVERY)], [2])

@@ -194,9 +194,9 @@ class ToldStore(Store):
         with self._diary.telling("delete", job=job):
             super().delete(job)
 
-    def prune(self, limit: int = 1000) -> int:
+    def prune(self, limit: int = 1000, *, state: State | None = None, queue: str | None = None) -> int:
         with self._diary.telling("prune", limit=limit) as call:
-            call.got = super().prune(limit)
+            call.got = super().prune(limit, state=state, queue=queue)
         return int(call.got)
 
     def pause(self, queue: str) -> None:

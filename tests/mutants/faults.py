@@ -164,10 +164,8 @@ FAULTS = (
     Fault(
         "retention ignored",
         "storage/operating.py",
-        "DELETE FROM litequeue_job WHERE id IN (\n  SELECT id FROM litequeue_job\n"
-        "  WHERE queue = ? AND state = ? AND finished_at + retention <= ?",
-        "DELETE FROM litequeue_job WHERE id IN (\n  SELECT id FROM litequeue_job\n"
-        "  WHERE queue = ? AND state = ? AND finished_at + 0 * retention <= ?",
+        '_IS_OVER = f"""\nqueue = ? AND state = ? AND finished_at + retention <= ?',
+        '_IS_OVER = f"""\nqueue = ? AND state = ? AND finished_at + 0 * retention <= ?',
         (CONTRACT, "tests.storage.test_machine"),
     ),
     Fault(

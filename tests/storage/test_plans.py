@@ -48,6 +48,9 @@ ALLOWED = {
     "limits.RUNNING": "counts what its search found, no further than the limit",
     "limits.RUNNING_IN_QUEUE": "goes through the running jobs of one queue, no further than the limit",
     "schedules.ALL": "a row per schedule",
+    "backup.DISOWN": "a row per worker, in a copy that nobody uses yet",
+    "backup.PIN": "a handful of rows",
+    "care.SPACE": "four pragmas of one row each",
     "limits.WAITING": "its subqueries, each cut off at the bound",
     "limits.UNFINISHED": "likewise, and the running jobs of one queue",
 }
