@@ -4,7 +4,7 @@ The house, from the ground up; imports go down these floors, never up:
 
     errors directives clock retry cron codec job        records and arithmetic, no I/O
     crontab timing names keys rates retention options dialects mold
-    traffic
+    traffic portable
     storage/                                            the only rooms that speak SQL
         schema.sql   the tables, their rules and indexes
         database     connections, transactions, the file itself
@@ -16,6 +16,7 @@ The house, from the ground up; imports go down these floors, never up:
         steps        what parts of a job returned
         minutes      how many attempts ended, by the minute
         care backup  the file as a whole: its free room, copies of it
+        transfer     jobs out of one file and into another
         reports      what is read back
         overview     what is seen at a glance
     tasks workflow graphs context steps hooks resolve   what users hold

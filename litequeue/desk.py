@@ -18,6 +18,7 @@ from .storage.reports import Reports
 from .storage.schedules import Schedules
 from .storage.steps import Steps
 from .storage.store import Store
+from .storage.transfer import Transfer
 from .storage.workers import Workers
 from .tags import Types
 
@@ -48,6 +49,7 @@ class Desk:
         self.logs = Logs(database)
         self.care = Care(database, clock)
         self.backup = Backup(database, clock)
+        self.transfer = Transfer(database, clock)
 
     def decode(self, body: str | bytes, codec: str, task: str) -> Any:
         """The value behind a stored text, with the types that the task names."""

@@ -28,6 +28,7 @@ FLOORS = (
         "keys",
         "rates",
         "retention",
+        "portable",
         "names",
         "options",
         "mold",

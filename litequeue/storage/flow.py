@@ -263,6 +263,11 @@ def expire(connection: Connection, now: int) -> list[int]:
     return expired
 
 
+def is_satisfied(runs_on: str, state: str | None) -> bool:
+    """Whether a parent that is in this state, or gone, has ended as its child wanted it."""
+    return state is not None and runs_on in _SATISFIED.get(state, ())
+
+
 def received(connection: Connection, child: int, takes: str) -> Received:
     """What the parents of a job returned, in order; nothing of those that did not complete."""
     rows = connection.execute(RECEIVED, (child,)).fetchall()
