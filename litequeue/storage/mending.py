@@ -1,6 +1,7 @@
 """Rows that break the schema's own rules are set right, or no statement could change them and their like.
 
-Only a hand that switched SQLite's checks off leaves such rows, or damage. To look at a million jobs takes 0.9 s.
+Only a hand that switched SQLite's checks off leaves such rows, or damage. To look at a million jobs takes
+0.9 s.
 """
 
 from __future__ import annotations
