@@ -16,6 +16,7 @@ from .terminal import Terminal
 from .text import clean, cut, cut_middle
 
 _MOST = 1_000_000
+_LEAST = 40  # what is typed again is worth more than what is only read
 _MORE = """
 An attempt that failed is counted by the type of what it raised, and the place where: file and line of the
 innermost frame. `retry --error` takes that as it is shown here, or the type alone. Exit code 1 when no
@@ -57,7 +58,7 @@ def show(terminal: Terminal, file: str, found: list[ErrorReport]) -> None:
         Column("jobs failed", right=True),
         Column("last"),
         Column("job", right=True),
-        Column("error", cut=cut_middle),
+        Column("error", cut=cut_middle, least=_LEAST),
         Column("message", cut=cut),
     ]
     now = terminal.clock.now()

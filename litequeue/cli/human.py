@@ -41,6 +41,11 @@ def stamp(instant: int) -> str:
     return to_datetime(instant).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
+def exact(instant: int) -> str:
+    """An instant in UTC, to the millisecond."""
+    return to_datetime(instant).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3] + " UTC"
+
+
 def iso(instant: int | None) -> str | None:
     """An instant for machines: ISO 8601 in UTC, with microseconds."""
     return None if instant is None else to_datetime(instant).isoformat(timespec="microseconds")

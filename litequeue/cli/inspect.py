@@ -43,6 +43,7 @@ from .text import clean, clean_lines, cut, cut_middle
 
 _PAGE = 20
 _CALL = 60
+_TASK = 24
 _LONGEST = 10_000
 _MOST = 1_000_000
 _OPTIONAL = {"arguments", "priority", "tags", "note"}
@@ -103,7 +104,7 @@ def show_list(terminal: Terminal, jobs: list[Snapshot], calls: list[str]) -> Non
     columns = [
         Column("id", right=True),
         Column("state"),
-        Column("task", cut=cut_middle),
+        Column("task", cut=cut_middle, least=_TASK),
         Column("arguments", cut=cut_middle),
         Column("queue", cut=cut),
         Column("priority", right=True),

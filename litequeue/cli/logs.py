@@ -14,7 +14,7 @@ from ..options import whole
 from ..storage.logs import LoggedLine
 from .arguments import DONE, NO, add_command, add_file, add_json, job_id, say_json, wanted
 from .files import reading
-from .human import iso, stamp
+from .human import exact, iso
 from .terminal import Terminal
 from .text import clean
 
@@ -103,7 +103,7 @@ def key(line: LoggedLine) -> tuple[int, int]:
 def say_line(terminal: Terminal, line: LoggedLine, *, as_json: bool) -> None:
     """One line, for a person or for a program."""
     if not as_json:
-        terminal.say(f"{stamp(line.at)}  job {line.job}  {clean(line.task)}  {clean(line.text)}")
+        terminal.say(f"{exact(line.at)}  job {line.job}  {clean(line.task)}  {clean(line.text)}")
         return
     say_json(
         terminal,

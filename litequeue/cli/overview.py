@@ -97,9 +97,13 @@ def look(desk: Desk, file: str) -> Look:
 
 
 def as_text(terminal: Terminal, found: Look) -> Iterator[str]:
-    """A line about the file, and a table each of its queues, of the last hour and of its workers."""
+    """A line about the file, what is wrong, and a table each of queues, the last hour and workers."""
     jobs = sum(sum(queue.counts.values()) for queue in found.queues)
     yield f"{clean(found.file)}: {number(jobs, 'job')}, {number(found.alive, 'worker')} alive"
+    if found.alarms:
+        yield ""
+    for alarm in found.alarms:
+        yield from alarm_lines(terminal, alarm)
     if found.queues:
         yield from ("", *queue_lines(terminal, found))
     busy = [queue for queue in found.queues if queue.minutes]
@@ -107,10 +111,6 @@ def as_text(terminal: Terminal, found: Look) -> Iterator[str]:
         yield from ("", *hour_lines(terminal, busy))
     if found.workers:
         yield from ("", *worker_lines(terminal, found))
-    if found.alarms:
-        yield ""
-    for alarm in found.alarms:
-        yield from alarm_lines(terminal, alarm)
 
 
 def alarm_lines(terminal: Terminal, alarm: Alarm) -> Iterator[str]:

@@ -14,11 +14,15 @@ _NARROWEST = 8
 
 @dataclass(frozen=True)
 class Column:
-    """One column: its heading, which side it leans to, and what cuts it when the line is too long."""
+    """One column: its heading, which side it leans to, and what cuts it when the line is too long.
+
+    It is cut below `least` only when nothing else helps.
+    """
 
     heading: str
     right: bool = False
     cut: Callable[[str, int], str] | None = None
+    least: int = _NARROWEST
 
 
 @dataclass(frozen=True)
@@ -68,7 +72,8 @@ def _fitted(columns: Sequence[Column], rows: Sequence[Sequence[Cell]], limit: in
         return widths
     too_much = sum(widths) + len(GAP) * (len(widths) - 1) - limit
     while too_much > 0:
-        soft = [n for n, column in enumerate(columns) if column.cut and widths[n] > _NARROWEST]
+        soft = [n for n, column in enumerate(columns) if column.cut and widths[n] > column.least]
+        soft = soft or [n for n, column in enumerate(columns) if column.cut and widths[n] > _NARROWEST]
         if not soft:
             break
         widths[max(soft, key=lambda n: widths[n])] -= 1

@@ -45,8 +45,8 @@ class TestLogs(CommandCase):
         self.assert_prints(
             ["logs", self.file, "1"],
             """
-            2030-05-01 12:00:00 UTC  job 1  app:default  one
-            2030-05-01 12:00:00 UTC  job 1  app:default  two
+            2030-05-01 12:00:00.000 UTC  job 1  app:default  one
+            2030-05-01 12:00:00.000 UTC  job 1  app:default  two
             """,
         )
 

@@ -103,10 +103,10 @@ class TestInfo(CommandCase):
             f"""
             {self.file}: 1 job, 0 workers alive
 
+            ! queue 'default': 1 ready, and no live worker serves it
+
             queue    ready  running  failed  completed  oldest ready
             default      1        0       0          0           0 s
-
-            ! queue 'default': 1 ready, and no live worker serves it
             """,
         )
         (alarm,) = self.cli("info", self.file, "--json").json["alarms"]
@@ -194,7 +194,7 @@ class TestInfo(CommandCase):
         for (columns, lines), frame in zip(sizes, ended.out.split("\x1b[H")[1:], strict=True):
             drawn = frame.partition("\x1b[J")[0].replace("\x1b[K", "").splitlines()
             self.assertLess(len(drawn), lines)
-            self.assertLessEqual(max(map(len, drawn[2:33])), columns)
+            self.assertLessEqual(max(map(len, drawn[2:])), columns)
         self.assertIn("… and 86 more lines", ended.out)
 
     def test_watch_gives_the_cursor_back_when_it_ends_by_an_error(self) -> None:
@@ -294,8 +294,8 @@ class TestLooks(CommandCase):
         self.assert_prints(
             ["list", self.file],
             """
-            id  state  task                queue    when  tags
-             1  ready  a.packag…me_length  default  now   a long tag, and an…
+            id  state  task                      queue    when  tags
+             1  ready  a.package.o…_some_length  default  now   a long tag, …
             """,
             width=65,
         )

@@ -100,6 +100,17 @@ class TestWorkers(CountedCase):
         self.assertEqual(self.ends(), (0, 0, 0))
 
 
+class TestMessages(CountedCase):
+    def test_messages_are_counted_though_they_leave_the_file(self) -> None:
+        with self.make_queue() as queue:
+            messages = queue.messages("uploads")
+            for item in range(3):
+                messages.put(item)
+                messages.get()
+                messages.task_done()
+        self.assertEqual(self.queue.desk.overview.totals()["messages:uploads"].completed, 3)
+
+
 class TestDrain(CountedCase):
     def test_a_drain_counts_too(self) -> None:
         self.enqueue(nothing)
