@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 
 from .clock import SECOND, duration
 from .errors import InvalidTask, shown
-from .futures import Follower, JobFuture
+from .futures import Follower, JobFuture, stay
 from .options import UNSET, Duration, whole
 from .queue import Queue
 from .tasks import Call, Task
@@ -130,5 +130,7 @@ class JobExecutor(Executor):
                 "@queue.task, or use threads"
             )
         task = self._queue.task_for(fn)
-        here = self._queue.name  # our own worker serves no other
-        return task if task.options.queue in (UNSET, here) else task.using(queue=here)
+        options = stay(task.options, self._queue)
+        if task.options.queue not in (UNSET, self._queue.name):
+            options["queue"] = self._queue.name  # our own worker serves no other
+        return task.using(**options) if options else task

@@ -17,7 +17,9 @@ from .errors import DatabaseError, JobFailed, NotAllowed, WorkerError
 from .handle import LONGEST_PAUSE, SHORTEST_PAUSE, Job
 from .job import State
 from .log import log
+from .options import UNSET, CallOptions, Options
 from .queue import Queue
+from .retention import at_least, checked_retention
 
 if TYPE_CHECKING:
     from .worker import Worker
@@ -26,6 +28,7 @@ R = TypeVar("R")
 _WAITING = (State.SCHEDULED, State.BLOCKED, State.READY)
 _SHARE = 10  # of the time is spent on looking: a thousand open futures would keep the interpreter busy
 _CHUNK = 1_000
+_TIME_TO_HEAR = 60
 
 
 class JobFuture(Future[R]):
@@ -245,6 +248,13 @@ class Follower:
             self._open = {}
         for _, future in followed:
             future.fail(error)
+
+
+def stay(asked: Options, queue: Queue) -> CallOptions:
+    """What to say beside these options, so that a job is not gone before its future has heard of its end."""
+    kept = queue.retention if asked.retention is UNSET else asked.retention
+    longer = at_least(kept, _TIME_TO_HEAR)
+    return {} if checked_retention(longer) == kept else {"retention": longer}
 
 
 def exception_of(failed: JobFailed) -> Exception:

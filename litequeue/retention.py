@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, NamedTuple
 
-from .clock import LONGEST, duration
+from .clock import LONGEST, SECOND, duration
 from .errors import EncodingError, InvalidOption, shown
 
 WEEK = timedelta(days=7)
@@ -62,3 +62,14 @@ def _checked(value: float | timedelta | None, name: str) -> int | None:
     if isinstance(value, dict):
         raise InvalidOption(f"{name} is {shown(value)}; give Retention(completed=…, failed=…, cancelled=…)")
     return None if value is None else duration(value, name)
+
+
+def at_least(kept: int | Kept | None, seconds: float) -> RetentionOption:
+    """The same, but nothing goes before so many seconds."""
+    if isinstance(kept, Kept):
+        return Retention(*(_longer(each, seconds) for each in kept))
+    return _longer(kept, seconds)
+
+
+def _longer(kept: int | None, seconds: float) -> float | None:
+    return None if kept is None else max(kept / SECOND, seconds)

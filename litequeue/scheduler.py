@@ -11,7 +11,7 @@ from typing import Any, TypeVar, overload
 
 from .clock import duration
 from .errors import InvalidTask, NotAllowed, shown
-from .futures import Follower, JobFuture
+from .futures import Follower, JobFuture, stay
 from .options import UNSET, whole
 from .queue import Queue
 from .spawned import Spawned, SpawnedCall, SpawnedCoroutine
@@ -152,10 +152,13 @@ class Scheduler(Collection[Spawned[Any]]):
 
     async def _spawn_call(self, call: Call[R], name: str | None) -> SpawnedCall[R]:
         self._require_open()
-        follower = self._follower(call)
+        queue = self._queue_of(call)
+        asked = call.options.over(call.task.options)
+        follower = self._follower(queue, queue.name if asked.queue is UNSET else asked.queue)
+        lasting = call.using(**stay(asked, queue))
         made: list[JobFuture[R]] = []
         try:
-            await aside(lambda: made.extend(follower.follow(lambda: [call.enqueue()])))
+            await aside(lambda: made.extend(follower.follow(lambda: [lasting.enqueue()])))
         except asyncio.CancelledError:
             await aside(lambda: follower.cancel(made))
             raise
@@ -164,17 +167,19 @@ class Scheduler(Collection[Spawned[Any]]):
             self._jobs[spawned] = None
         return spawned
 
-    def _follower(self, call: Call[Any]) -> Follower:
-        """What follows the jobs of this call's queue and lane; its worker runs them on this event loop."""
+    def _queue_of(self, call: Call[Any]) -> Queue:
         queue = call.task.producer
         if not isinstance(queue, Queue) or queue.in_transaction:
             raise NotAllowed("a call can not be spawned inside a transaction; enqueue it there")
-        lane = call.options.over(call.task.options).queue
-        key = queue, queue.name if lane is UNSET else lane
+        return queue
+
+    def _follower(self, queue: Queue, lane: str) -> Follower:
+        """What follows the jobs of this lane; its worker runs them on this event loop."""
+        key = queue, lane
         if key not in self._followers:
             grace = _GRACE if self.close_timeout is None else self.close_timeout
             options = WorkerOptions(
-                queues=(key[1],),
+                queues=(lane,),
                 threads=self._threads,
                 async_slots=self.limit or _MOST,
                 grace=duration(grace, "close_timeout"),

@@ -22,6 +22,7 @@ from litequeue import (
     Queue,
     QueueFull,
     Reject,
+    Retention,
     Retry,
     RetryLater,
     State,
@@ -142,6 +143,19 @@ class TestSubmit(ExecutorCase):
         task = self.declare(mul, queue="elsewhere")
         future = self.executor.submit(task, 2, 2)
         self.assertEqual((self.result(future), future.job.queue), (4, "default"))
+
+    def test_a_result_that_would_not_be_kept_is_there_all_the_same(self) -> None:
+        brief = self.make_queue(retention=0)
+        self.executor = self.make_executor(brief)
+        kinds = [0, 3600, None, Retention(completed=0, failed=None)]
+        tasks = [brief.task(name=f"mul:{each}", retention=each)(mul) for each in kinds]
+        for task in (brief.task(mul), *tasks):
+            with self.subTest(task):
+                future = self.executor.submit(task, 2, 3)
+                self.assertEqual(self.result(future), 6)
+                brief.desk.store.prune()
+                self.assertEqual(future.job.refresh().state, State.COMPLETED)
+        self.assertEqual(list(self.executor.map(mul, [1, 2], [3, 4])), [3, 8])
 
     def test_two_futures_of_one_unique_job(self) -> None:
         task = self.declare(wait_at, unique=True)

@@ -608,6 +608,14 @@ class TestCalls(LoopCase):
             self.assertEqual((await here.wait(), await there.wait()), (2, 3))
             self.assertEqual(len(self.queue.workers()), 2)
 
+    async def test_a_result_that_would_not_be_kept_is_there_all_the_same(self) -> None:
+        task = self.declare(later, retention=0)
+        async with Scheduler() as scheduler:
+            spawned = await scheduler.spawn(task.call(1))
+            self.assertEqual(await spawned.wait(), 2)
+            await asyncio.to_thread(self.queue.desk.store.prune)
+            self.assertEqual(spawned.job.refresh().state, State.COMPLETED)
+
     async def test_what_can_not_be_stored_is_refused(self) -> None:
         task = self.declare(mul)
         async with Scheduler() as scheduler:
