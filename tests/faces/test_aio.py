@@ -149,7 +149,7 @@ class TestWorker(LoopCase):
             await asyncio.sleep(3600 if len(tries) < 3 else 0)
             return len(tries)
 
-        job = self.declare(slow, timeout=0.02, retry=Retry(3, intervals=[0])).enqueue()
+        job = self.declare(slow, timeout=0.2, retry=Retry(3, intervals=[0])).enqueue()
         async with self.queue.aworker():
             self.assertEqual(await job, 3)
 
@@ -362,7 +362,7 @@ class TestLatency(LoopCase):
                 async for job in as_completed(jobs, timeout=PATIENCE_SECONDS):
                     await job
         self.assertGreater(len(beats), 50)
-        self.assertLess(max(beats), slow / 2, "the longest pause between two beats, in seconds")
+        self.assertLess(max(beats), slow, "the longest pause between two beats, in seconds")
 
     def slow_disk(self, seconds: float) -> Any:
         """Every write takes so long."""

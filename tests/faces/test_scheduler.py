@@ -58,6 +58,12 @@ async def fail_at_the_end() -> None:
         raise ValueError("in the end") from None
 
 
+async def settle() -> None:
+    """Let everything run that is ready to, and what follows from that."""
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
 class Behaviour:
     """What both do; `make` gives a scheduler whose errors are collected in `told`."""
 
@@ -99,7 +105,7 @@ class Behaviour:
     async def test_an_error_that_nobody_waits_for_is_told(self: Any) -> None:
         scheduler = self.scheduler()
         job = await scheduler.spawn(fail())
-        await asyncio.sleep(0.01)
+        await settle()
         self.assertTrue(job.closed)
         self.assertEqual(self.messages(), ["Job processing failed"])
         self.assertIs(self.told[0]["job"], job)
@@ -109,11 +115,18 @@ class Behaviour:
         self.assertEqual(len(self.told), 1)
 
     async def test_an_error_whose_waiter_has_left_is_told(self: Any) -> None:
-        job = await self.scheduler().spawn(fail(seconds=0.02))
-        waiter = asyncio.create_task(job.wait())
-        await asyncio.sleep(0.005)
+        may_fail = asyncio.Event()
+
+        async def fail_later() -> None:
+            await may_fail.wait()
+            await fail()
+
+        waiter = asyncio.create_task((await self.scheduler().spawn(fail_later())).wait())
+        await settle()
         waiter.cancel()
-        await asyncio.sleep(0.05)
+        await settle()
+        may_fail.set()
+        await settle()
         self.assertEqual(self.messages(), ["Job processing failed"])
 
     async def test_without_a_handler_the_event_loop_is_told(self: Any) -> None:
@@ -122,14 +135,14 @@ class Behaviour:
         scheduler = self.scheduler(exception_handler=None)
         self.assertIsNone(scheduler.exception_handler)
         await scheduler.spawn(fail())
-        await asyncio.sleep(0.01)
+        await settle()
         scheduler.call_exception_handler({"message": "by hand"})
         self.assertEqual([each["message"] for each in told], ["Job processing failed", "by hand"])
 
     async def test_debug_mode_tells_where_a_job_was_spawned(self: Any) -> None:
         asyncio.get_running_loop().set_debug(True)
         await self.scheduler().spawn(fail())
-        await asyncio.sleep(0.01)
+        await settle()
         self.assertTrue(any(frame.filename == __file__ for frame in self.told[0]["source_traceback"]))
 
     async def test_time_over_closes_the_job(self: Any) -> None:
@@ -151,14 +164,16 @@ class Behaviour:
             await job.wait(timeout=5)
 
     async def test_a_waiter_that_is_cancelled_leaves_the_job_alone(self: Any) -> None:
-        job = await self.scheduler().spawn(give(3, 0.03))
+        may_end = asyncio.Event()
+        job = await self.scheduler().spawn(may_end.wait())
         waiter = asyncio.create_task(job.wait())
-        await asyncio.sleep(0.005)
+        await settle()
         waiter.cancel()
         with self.assertRaises(asyncio.CancelledError):
             await waiter
         self.assertTrue(job.active)
-        self.assertEqual(await job.wait(), 3)
+        may_end.set()
+        self.assertTrue(await job.wait())
 
     async def test_close_cancels_it(self: Any) -> None:
         scheduler = self.scheduler()
@@ -181,7 +196,7 @@ class Behaviour:
     async def test_close_waits_no_longer_than_its_timeout(self: Any) -> None:
         scheduler = self.scheduler(close_timeout=0.01)
         for options in ({}, {"timeout": 0.02}):
-            job = await scheduler.spawn(deaf(0.1))
+            job = await scheduler.spawn(deaf(30))
             await asyncio.sleep(0)
             with self.assertRaises(TimeoutError):
                 await job.close(**options)
@@ -323,10 +338,10 @@ class Behaviour:
         await scheduler.wait_and_close()
 
     async def test_close_tells_what_went_wrong(self: Any) -> None:
-        scheduler = self.scheduler(close_timeout=0.02)
-        for coroutine in (fail_at_the_end(), deaf(0.05), endless()):
+        scheduler = self.scheduler(close_timeout=0.2)
+        for coroutine in (fail_at_the_end(), deaf(30), endless()):
             await scheduler.spawn(coroutine)
-        await asyncio.sleep(0.001)
+        await settle()
         await scheduler.close()
         self.assertEqual(self.messages(), ["Job processing failed", "Job closing timed out"])
         self.assertIsInstance(self.told[1]["exception"], TimeoutError)
@@ -380,7 +395,7 @@ class Behaviour:
         self.assertEqual(ended, [2])
 
     async def test_wait_and_close_waits_no_longer_than_its_timeout(self: Any) -> None:
-        for options, timeout in (({"wait_timeout": 0.02}, {}), ({}, {"timeout": 0.02})):
+        for options, timeout in (({"wait_timeout": 0.3}, {}), ({}, {"timeout": 0.3})):
             scheduler = self.scheduler(**options)
             quick, slow = await scheduler.spawn(give(1)), await scheduler.spawn(endless())
             await scheduler.wait_and_close(**timeout)
@@ -398,7 +413,7 @@ class Behaviour:
 
     async def test_the_end_of_a_block_waits_and_closes(self: Any) -> None:
         with self.assertRaises(KeyError):
-            async with self.make(wait_timeout=0.02) as scheduler:
+            async with self.make(wait_timeout=0.3) as scheduler:
                 quick, slow = await scheduler.spawn(give(1, 0.005)), await scheduler.spawn(endless())
                 raise KeyError
         self.assertEqual((scheduler.closed, await quick.wait(), slow.closed), (True, 1, True))
@@ -426,19 +441,21 @@ class Behaviour:
     async def test_what_is_shielded_survives_who_waits_for_it(self: Any) -> None:
         scheduler = self.scheduler()
         ended: list[int] = []
+        may_end = asyncio.Event()
 
         async def important() -> None:
-            await asyncio.sleep(0.02)
+            await may_end.wait()
             ended.append(1)
 
         async def request() -> None:
             await scheduler.shield(important())
 
         waiter = asyncio.create_task(request())
-        await asyncio.sleep(0.005)
+        await settle()
         waiter.cancel()
         with self.assertRaises(asyncio.CancelledError):
             await waiter
+        may_end.set()
         await scheduler.wait_and_close()
         self.assertEqual(ended, [1])
 
