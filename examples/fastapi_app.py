@@ -26,10 +26,8 @@ queue = Queue("fastapi_app.db")
 
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-    worker = await asyncio.to_thread(queue.worker(async_slots=100).start)
-    yield
-    worker.stop()
-    await asyncio.to_thread(worker.join)
+    async with queue.aworker(slots=100):
+        yield
 
 
 app = FastAPI(lifespan=lifespan)

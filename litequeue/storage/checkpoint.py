@@ -12,6 +12,7 @@ from sqlite3 import Connection
 
 from ..log import log
 
+LEAVE_THE_LOG = "PRAGMA wal_autocheckpoint = 0"
 LOG_LIMIT = 16 << 20  # what SQLite cuts the log down to when it starts it anew
 _GROWTH = 4 << 20
 _FRAMES = 1000

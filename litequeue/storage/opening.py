@@ -13,7 +13,7 @@ from pathlib import Path
 from sqlite3 import Connection
 
 from .. import errors
-from .checkpoint import LOG_LIMIT, carries_reset_fault
+from .checkpoint import LEAVE_THE_LOG, LOG_LIMIT, carries_reset_fault
 from .gate import Durability
 from .places import place_of
 from .rows import TEXT_OR_NONE, readable, sound
@@ -319,7 +319,7 @@ def set_pragmas(connection: Connection, durability: Durability | None) -> None:
     connection.execute(f"PRAGMA journal_size_limit = {LOG_LIMIT}").fetchall()
     connection.execute("PRAGMA mmap_size = 0").fetchall()
     if carries_reset_fault():
-        connection.execute("PRAGMA wal_autocheckpoint = 0").fetchall()
+        connection.execute(LEAVE_THE_LOG).fetchall()
     if sys.platform == "darwin":
         connection.execute("PRAGMA fullfsync = ON")
         connection.execute("PRAGMA checkpoint_fullfsync = ON")

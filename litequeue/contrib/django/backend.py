@@ -7,15 +7,14 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
-from django.apps import apps
 from django.core import checks
-from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
 from django.utils import timezone
 
 from ...errors import BadArguments, JobNotFound
 from ...handle import Job
 from ...queue import Queue
+from .checking import problems
 from .finding import TaskResolver, declared_as
 from .framework import (
     BaseTaskBackend,
@@ -28,8 +27,6 @@ from .given import Given, given
 from .notes import KEY, Note, note_of
 from .results import new_result, result_of
 from .values import from_django, plain_json
-
-_APP = "litequeue.contrib.django"
 
 
 class LiteQueueBackend(BaseTaskBackend):  # type: ignore[misc,unused-ignore]
@@ -88,19 +85,7 @@ class LiteQueueBackend(BaseTaskBackend):  # type: ignore[misc,unused-ignore]
 
     def check(self, **kwargs: Any) -> list[checks.CheckMessage]:
         """What is wrong with the settings; opens no file."""
-        where = f"TASKS[{self.alias!r}]"
-        try:
-            self.given.place()
-        except ImproperlyConfigured as error:
-            return [checks.Error(f"{where}: {error}", id="litequeue.E001")]
-        if not apps.is_installed(_APP):
-            hint = f"Add {_APP!r} to INSTALLED_APPS."
-            return [
-                checks.Warning(
-                    f"{where}: the command litequeue_worker is not there", hint, id="litequeue.W001"
-                )
-            ]
-        return []
+        return list(problems(self.alias, lambda: self.given))
 
     def _job(self, result_id: str) -> Job[Any]:
         text = str(result_id)
@@ -114,7 +99,7 @@ class LiteQueueBackend(BaseTaskBackend):  # type: ignore[misc,unused-ignore]
     def _meta(self, task: Task, declared: Task) -> dict[str, Any]:
         note = Note(
             backend=None if task.backend == declared.backend else task.backend,
-            run_after=None if task.run_after is None else from_django(task.run_after).isoformat(),
+            run_after=None if task.run_after is None else from_django(task.run_after),
         )
         return {KEY: note.to_json()} if note != Note() else {}
 

@@ -61,6 +61,8 @@ def given(options: Mapping[str, Any]) -> Given:
 def _checked(options: Mapping[str, Any]) -> Given:
     of_queue, of_jobs = _part(options, OF_THE_QUEUE), _part(options, OF_THE_JOBS)
     checked(dict(of_jobs))
+    if options.get("retention") == 0:
+        raise InvalidOption("retention is 0, so nobody could read a result; give the seconds to keep it")
     path = Queue(options.get("path", "of the database"), **dict(of_queue)).path  # opens nothing
     return Given(path if "path" in options else None, options.get("database", ""), of_queue, of_jobs)
 

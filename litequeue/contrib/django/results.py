@@ -11,7 +11,7 @@ from ...handle import Job
 from ...job import State
 from .framework import Task, TaskError, TaskResult, TaskResultStatus
 from .notes import Note
-from .values import from_text, to_django
+from .values import to_django
 
 _STATUS = {
     State.RUNNING: TaskResultStatus.RUNNING,
@@ -43,11 +43,13 @@ def new_result(
 
 def result_of(job: Job[Any], declared: Task, note: Note) -> TaskResult:
     """The result of a stored job of this Task, as the job was read last."""
-    run_after = None if note.run_after is None else to_django(from_text(note.run_after))
-    starts = [from_text(each.began) for each in note.attempts.values() if each.began is not None]
+    starts = [each.began for each in note.attempts.values() if each.began is not None]
     result = TaskResult(
         task=declared.using(
-            priority=job.priority, queue_name=job.queue, run_after=run_after, backend=note.backend
+            priority=job.priority,
+            queue_name=job.queue,
+            run_after=to_django(note.run_after),
+            backend=note.backend,
         ),
         id=str(job.id),
         status=_status(job, note),

@@ -22,11 +22,6 @@ def to_django(moment: datetime | None) -> datetime | None:
     return moment if moment is None or settings.USE_TZ else timezone.make_naive(moment)
 
 
-def from_text(text: str) -> datetime:
-    """An aware instant that was kept as a text."""
-    return datetime.fromisoformat(text)
-
-
 def plain_json(value: Any) -> Any:
     """The value as JSON would give it back: safe strings, choices and enums become what they stand for.
 

@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+import django
+
 FOLDER = Path(os.environ["LITEQUEUE_TEST_FOLDER"])
 BACKEND = "litequeue.contrib.django.LiteQueueBackend"
 
@@ -18,11 +20,13 @@ if "LITEQUEUE_TEST_LOGS" in os.environ:  # what Django says of its signals, and 
         "handlers": {"said": {"class": "logging.StreamHandler"}},
         "loggers": {name: {"handlers": ["said"], "level": "INFO"} for name in ("django", "django_tasks")},
     }
+# What a database should be told that the jobs share; Django knows these options from 5.1 on.
+SHARED = {"transaction_mode": "IMMEDIATE", "init_command": "PRAGMA wal_autocheckpoint = 0"}
 DATABASES = {
     "default": {
         "ENGINE": "django.db.backends.sqlite3",
         "NAME": FOLDER / "site.db",
-        "OPTIONS": {"timeout": 10},
+        "OPTIONS": SHARED if django.VERSION >= (5, 1) else {},
     },
     "memory": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"},
     "other": {"ENGINE": "django.db.backends.dummy"},

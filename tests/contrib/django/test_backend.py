@@ -6,15 +6,18 @@ import asyncio
 import json
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
+from unittest import mock
 
 from tests.contrib.django.case import FOLDER, DjangoTest, queue_of
 
 # isort: split
+import django
 from django.core.exceptions import ImproperlyConfigured
-from django.db import connection, transaction
+from django.db import connection, connections, transaction
 from django.test import override_settings
 from django.utils import timezone
 from django.utils.safestring import mark_safe
@@ -29,10 +32,12 @@ from litequeue.contrib.django.framework import (
     task_backends,
     task_enqueued,
 )
+from litequeue.storage.checkpoint import carries_reset_fault
 from tests.contrib.django import tasks
 from tests.contrib.django.settings import BACKEND, TASKS
 from tests.markdown import blocks
 from tests.repository import ROOT
+from tests.support import PATIENCE_SECONDS
 
 READY, SUCCESSFUL, FAILED = TaskResultStatus.READY, TaskResultStatus.SUCCESSFUL, TaskResultStatus.FAILED
 
@@ -154,6 +159,12 @@ class TestResults(DjangoTest):
             with self.subTest(name), self.assertRaisesRegex(TaskResultDoesNotExist, "no Task that is known"):
                 task_backends["default"].get_result(str(job.id))
 
+    def test_meta_that_somebody_else_wrote_is_told(self) -> None:
+        for meta in (5, {"attempts": 5}, {"attempts": {"x": ["1", None]}}, {"run_after": "soon"}):
+            job = queue_of().enqueue("tests.contrib.django.tasks:add", args=(1,), meta={"django": meta})
+            with self.subTest(meta), self.assertRaisesRegex(litequeue.EncodingError, "the meta of job"):
+                task_backends["default"].get_result(str(job.id))
+
     def test_a_module_that_is_not_of_the_project_is_not_imported(self) -> None:
         job = queue_of().enqueue("this:s", args=())  # it would print a poem
         self.assertRaises(TaskResultDoesNotExist, task_backends["default"].get_result, str(job.id))
@@ -211,6 +222,18 @@ class TestOwnDatabase(DjangoTest):
                 raise LookupError
         self.assertEqual([job.id for job in queue_of("shared").jobs()], [int(kept.id)])
 
+    def test_a_transaction_may_have_read_before_others_wrote(self) -> None:
+        if django.VERSION < (5, 1):
+            self.skipTest("this Django begins no transaction at once")
+        with ThreadPoolExecutor(1) as aside:
+            with transaction.atomic(), connection.cursor() as cursor:
+                cursor.execute("SELECT count(*) FROM sqlite_schema")
+                other = aside.submit(queue_of("shared").enqueue, "a:b", 1)
+                wait([other], 0.2)  # it can not write before this transaction has ended
+                result = self.task.enqueue(1)
+            self.assertLess(int(result.id), other.result(PATIENCE_SECONDS).id)
+        result.refresh()
+
     def test_a_coroutine_enqueues(self) -> None:
         result = asyncio.run(self.task.aenqueue(1))
         self.assertEqual(asyncio.run(self.task.aget_result(result.id)), result)
@@ -253,6 +276,7 @@ class TestChecks(DjangoTest):
             ('needs either "path"', {"path": "a.db", "database": "default"}),
             ("OPTIONS has no 'pathh'; the names are database, durability", {"pathh": "a.db"}),
             ("durability is 'some'; give 'full' or 'normal'", {"path": "a.db", "durability": "some"}),
+            ("retention is 0, so nobody could read a result", {"path": "a.db", "retention": 0}),
             ("retry is", {"path": "a.db", "retry": "often"}),
             ("path is 5; give the path of a file", {"path": 5}),
             ("'nowhere', which DATABASES has not", {"database": "nowhere"}),
@@ -266,6 +290,16 @@ class TestChecks(DjangoTest):
     def test_bad_settings_refuse_an_enqueue(self) -> None:
         with override_settings(TASKS={"default": {"BACKEND": BACKEND, "OPTIONS": {}}}):
             self.assertRaisesRegex(ImproperlyConfigured, "needs either", lambda: tasks.add.enqueue(1))
+
+    def test_a_shared_database_is_to_be_told_something(self) -> None:
+        if django.VERSION < (5, 1):
+            self.skipTest("this Django does not know these options")
+        options = connections["default"].settings_dict["OPTIONS"]
+        with mock.patch.dict(options, {"transaction_mode": "DEFERRED", "init_command": ""}):
+            told = self.problems(database="default")
+        self.assertIn("litequeue.W002: DATABASES['default']: an enqueue in a transaction", told)
+        self.assertEqual("litequeue.W003" in told, carries_reset_fault())
+        self.assertEqual(self.problems(database="default"), "")
 
     def test_without_the_app_there_is_no_command(self) -> None:
         with override_settings(INSTALLED_APPS=["tests.contrib.django"]):

@@ -64,7 +64,7 @@ class Server:
             process = subprocess.Popen(
                 [sys.executable, *command.split()],
                 cwd=self.folder,
-                env=os.environ | {"PYTHONPATH": str(ROOT), "PORT": str(self.port)},
+                env=os.environ | {"PYTHONPATH": str(ROOT), "PORT": str(self.port), "HOME": str(self.folder)},
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
