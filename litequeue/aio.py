@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 from .clock import SECOND, duration, pause
 from .desk import Desk
-from .errors import WorkerError
+from .errors import InvalidOption, WorkerError, shown
 from .handle import LONGEST_PAUSE, SHORTEST_PAUSE, Job
 from .job import FINAL
 from .options import Duration
@@ -33,7 +33,7 @@ class Completed(Generic[R]):
     """What `as_completed` gives: it is gone through once, and asks the file for all jobs in one query."""
 
     def __init__(self, jobs: Iterable[Job[R]], timeout: int | None) -> None:
-        self._waiting: dict[Job[R], Job[R]] = {job: job for job in jobs}
+        self._waiting: dict[Job[R], None] = dict.fromkeys(map(_job, jobs))
         self._count = len(self._waiting)
         self._desks = {id(job.desk): job.desk for job in self._waiting}
         self._clock = next((desk.clock for desk in self._desks.values()), None)
@@ -79,6 +79,12 @@ class Completed(Generic[R]):
         if left <= 0:
             raise TimeoutError(f"{len(self._waiting)} (of {self._count}) jobs are not final")
         return min(nap, left)
+
+
+def _job(job: Job[R]) -> Job[R]:
+    if not isinstance(job, Job):
+        raise InvalidOption(f"{shown(job)} is no job; give the jobs that an enqueue gave")
+    return job
 
 
 class AsyncWorker:

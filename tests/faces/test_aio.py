@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from litequeue import (
+    InvalidOption,
     Job,
     JobCancelled,
     Retry,
@@ -83,6 +84,10 @@ class TestAsCompleted(LoopCase):
     async def test_none(self) -> None:
         nothing: list[Job[int]] = []
         self.assertEqual([job async for job in as_completed(nothing, timeout=0)], [])
+
+    def test_what_is_no_job_is_refused(self) -> None:
+        with self.assertRaisesRegex(InvalidOption, "3 is no job"):
+            as_completed([3])  # type: ignore[arg-type]
 
     async def test_of_several_files(self) -> None:
         other = self.make_queue(folder_for(self, in_memory=True) / "jobs.db")
