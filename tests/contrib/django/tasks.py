@@ -1,6 +1,8 @@
 """Tasks as a Django project has them, and things that are none."""
 
+import asyncio
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +79,16 @@ def select() -> bool:
 @task
 async def aselect() -> bool:
     return bool(await sync_to_async(select.func)())
+
+
+@task
+def wait() -> None:
+    time.sleep(60)
+
+
+@task
+async def await_() -> None:
+    await asyncio.sleep(60)
 
 
 @task

@@ -23,7 +23,7 @@ import litequeue
 from litequeue.contrib.django import LiteQueueBackend
 from litequeue.contrib.django.framework import TaskResultStatus, task_finished, task_started
 from tests.contrib.django import tasks
-from tests.contrib.django.settings import TASKS
+from tests.contrib.django.settings import BACKEND, TASKS
 from tests.repository import ROOT
 from tests.support import PATIENCE_SECONDS, folder_for
 
@@ -171,6 +171,18 @@ class TestRunning(DjangoTest):
         second.refresh()
         self.assertEqual((first.return_value, second.return_value), (True, False))
 
+    def test_a_time_limit_fails_it(self) -> None:
+        ears = Ears(self)
+        options = {**TASKS["default"]["OPTIONS"], "timeout": 0.2}
+        with override_settings(TASKS={"default": {"BACKEND": BACKEND, "OPTIONS": options}}):
+            results = [task.enqueue() for task in (tasks.wait, tasks.await_)]
+            self.run_worker()
+        for result in results:
+            result.refresh()
+            self.assertEqual((result.status, result.attempts), (FAILED, 1))
+            self.assertIs(result.errors[0].exception_class, litequeue.TaskTimeout)
+            self.assertIn(("finished", result.id, FAILED, litequeue.JobFailed), ears.heard)
+
     def test_the_running_job_is_there(self) -> None:
         self.assertEqual(self.result(tasks.count_attempts).return_value, 1)
 
@@ -243,6 +255,18 @@ class TestProcesses(DjangoTest):
         result.refresh()
         self.assertEqual((result.return_value, result.attempts), ("alive", 2))
         self.assertIs(result.errors[0].exception_class, litequeue.JobFailed)
+
+    def test_a_task_that_kills_too_often_has_failed(self) -> None:
+        options = {**TASKS["default"]["OPTIONS"], "max_crashes": 1}
+        with override_settings(TASKS={"default": {"BACKEND": BACKEND, "OPTIONS": options}}):
+            result = tasks.kill_first.enqueue(str(folder_for(self) / "flag"))
+        self.assertEqual(Command(self, "--burst").wait(), -signal.SIGKILL)
+        ears = Ears(self)
+        self.run_worker()  # it finds the dead one
+        result.refresh()
+        self.assertEqual((result.status, result.attempts), (FAILED, 1))
+        self.assertIs(result.errors[0].exception_class, litequeue.JobFailed)
+        self.assertEqual(ears.heard, [("finished", result.id, FAILED, litequeue.JobFailed)])
 
     def test_processes_find_the_tasks_and_send_the_signals(self) -> None:
         results = [task.enqueue(1) for task in (tasks.add, tasks.aadd) for _ in range(5)]
