@@ -14,6 +14,7 @@ from .traffic import QueueReport
 OVERDUE = 300 * SECOND
 STUCK = 60 * SECOND
 LONG_LOG = 64 << 20
+STUCK_SCHEDULE = "stuck schedule"
 _SHOWN = 3
 
 
@@ -66,18 +67,26 @@ def _of_schedules(desk: Desk) -> Iterator[Alarm]:
         elif schedule.paused_at is None and schedule.next_at is not None and now - schedule.next_at > STUCK:
             late = _long(now - schedule.next_at)
             text = f"schedule {schedule.name!r}: due {late} ago, and no worker fires it"
-            yield Alarm("stuck schedule", schedule.name, text)
+            yield Alarm(STUCK_SCHEDULE, schedule.name, text)
 
 
 def _of_log(desk: Desk) -> Iterator[Alarm]:
-    path = f"{desk.database.path}-wal"
-    try:
-        size = os.stat(path).st_size
-    except OSError:
-        return  # there is none, and nothing to say about it
+    size, path = log_bytes(desk), _log_of(desk)
     if size > LONG_LOG:
         text = f"the log {path} has grown to {size >> 20:,} MB: a program that reads for long keeps it"
         yield Alarm("long log", path, text)
+
+
+def log_bytes(desk: Desk) -> int:
+    """How long the file's write-ahead log is; 0 where there is none."""
+    try:
+        return os.stat(_log_of(desk)).st_size
+    except OSError:
+        return 0
+
+
+def _log_of(desk: Desk) -> str:
+    return f"{desk.database.path}-wal"
 
 
 def _long(micros: int) -> str:

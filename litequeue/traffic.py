@@ -35,6 +35,20 @@ class Times:
         """How many there are."""
         return sum(self.counts.values())
 
+    @property
+    def sum(self) -> int:
+        """All of them together in microseconds, each taken for the middle of its bucket."""
+        return sum(_middle(place) * count for place, count in self.counts.items())
+
+    def below(self, edge: int) -> int:
+        """How many are shorter than so many microseconds, which must be a power of 2.
+
+        >>> measured([1, 1023, 1024, 5000]).below(1024)
+        2
+        """
+        last = (edge**_PER_DOUBLING).bit_length() - 1
+        return sum(count for place, count in self.counts.items() if place <= last)
+
     def quantile(self, share: float) -> int | None:
         """The microseconds that so large a share of them did not exceed; None when there are none.
 

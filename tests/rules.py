@@ -50,6 +50,7 @@ FLOORS = (
         "resolve",
         "explain",
         "health",
+        "metrics",
         "doors",
         "queue",
         "workflow",

@@ -10,14 +10,42 @@ from collections.abc import Sequence
 
 from .. import __version__
 from ..errors import JobNotFound, LiteQueueError, NotAllowed, ScheduleNotFound
-from . import care, change, demo, errors, inspect, logs, overview, produce, schedules, transfer, work, workers
+from . import (
+    care,
+    change,
+    demo,
+    errors,
+    inspect,
+    logs,
+    metrics,
+    overview,
+    produce,
+    schedules,
+    transfer,
+    work,
+    workers,
+)
 from .arguments import DONE, NO, Misuse, Parser
 from .terminal import Terminal
 
 MISUSE = 2
 INTERRUPTED = 130
 _OPTION = re.compile(r"-(?![\d.])")
-_MODULES = (work, overview, inspect, logs, errors, produce, change, schedules, workers, care, transfer, demo)
+_MODULES = (
+    work,
+    overview,
+    inspect,
+    logs,
+    errors,
+    produce,
+    change,
+    schedules,
+    workers,
+    care,
+    transfer,
+    metrics,
+    demo,
+)
 
 
 def run(argv: Sequence[str], terminal: Terminal) -> int:
