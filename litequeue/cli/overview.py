@@ -14,7 +14,7 @@ from ..health import Alarm, alarms
 from ..job import Snapshot, State, WorkerInfo
 from ..traffic import MINUTE, QueueReport, Times, Traffic
 from .arguments import DONE, add_command, add_file, add_json, json_text
-from .describe import COLORS
+from .describe import COLORS, moment_of
 from .files import reading
 from .human import iso, number, seconds, span
 from .table import Cell, Column, Row, only_used, table
@@ -180,8 +180,8 @@ def worker_lines(terminal: Terminal, found: Look) -> Iterator[str]:
         Column("state"),
         Column("name", cut=cut_middle),
         Column("queues", cut=cut),
-        Column("busy", right=True),
-        Column("runs", cut=cut),
+        Column("running", right=True),
+        Column("jobs", cut=cut),
     ]
     rows: list[Row] = [
         [
@@ -189,7 +189,7 @@ def worker_lines(terminal: Terminal, found: Look) -> Iterator[str]:
             state_cell(worker, alive=alive),
             worker.name,
             ", ".join(worker.queues),
-            f"{worker.running:,} of {worker.threads:,}",
+            f"{worker.running:,}",
             runs_text(held, worker.running, found.now),
         ]
         for worker, alive, held in found.workers
@@ -200,7 +200,7 @@ def worker_lines(terminal: Terminal, found: Look) -> Iterator[str]:
 def runs_text(held: list[Snapshot], running: int, now: int) -> str:
     """The jobs that a worker has run for longest, and how many more it has."""
     begun = sorted(held, key=lambda job: job.started_at or now)[:_SHOWN]
-    said = [f"{job.id} {job.task} {span(max(0, now - (job.started_at or now)))}" for job in begun]
+    said = [f"{job.id} {job.task} {moment_of(job, now).removeprefix('since ')}" for job in begun]
     return ", ".join([*said, *([f"and {running - len(begun):,} more"] if running > len(begun) else [])])
 
 

@@ -85,7 +85,8 @@ class _ErrorRow(NamedTuple):
 
 
 def _error(connection: Connection, row: _ErrorRow) -> ErrorReport:
-    (message,) = connection.execute(MESSAGE, (row.job, row.type, row.place, row.last_at)).fetchone()
+    found = connection.execute(MESSAGE, (row.job, row.type, row.place, row.last_at)).fetchone()
+    (message,) = rows.sound(found or ("",), (str,), "litequeue_failure")  # none: its index is damaged
     return ErrorReport(*row, message)
 
 

@@ -49,8 +49,8 @@ class TestInfo(CommandCase):
             default      0          0        1       1          1          1             -
             mail         1          1        0       0          0          0        65 min  paused
 
-            worker  state  name   queues           busy  runs
-                 1  alive  box:7  default, mail  1 of 2  3 app:fetch 5 min
+            worker  state  name   queues         running  jobs
+                 1  alive  box:7  default, mail        1  3 app:fetch 5 min
             """,
         )
 

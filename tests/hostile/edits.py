@@ -35,7 +35,7 @@ JSON: tuple[object, ...] = (
     *('{"retry":[]}', '{"retry":{"max_attempts":"x"}}', '{"retry":{"max_attempts":null}}', '{"queue":5}'),
     *('{"retry":{"on":["os:system"]}}', '{"retry":{"base":1e308}}', '{"retry":{"on":' + "[" * DEEP),
 )
-JSON_COLUMNS = {"payload", "result", "body", "tags", "meta", "options", "queues", "value"}
+JSON_COLUMNS = {"payload", "result", "body", "tags", "meta", "options", "queues", "value", "waits", "runs"}
 # Bytes that are no UTF-8 in a column of texts, which no parameter could bring there.
 NO_TEXT = "CAST(x'5b22ff225d' AS TEXT)"
 

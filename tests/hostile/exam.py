@@ -43,7 +43,8 @@ from tests.hostile.images import ERROR, JOBS, Rows
 Step = Callable[[], object]
 COMMANDS = (
     *(("list", "--limit", "30"), ("show", "ID"), ("info",), ("explain", "ID"), ("workers",)),
-    *(("schedules",), ("show", "ID", "--graph")),
+    *(("schedules",), ("show", "ID", "--graph"), ("errors",), ("logs",), ("logs", "ID")),
+    ("list", "--error", "ValueError@app.py:1"),
 )
 NOTHING = StoredResult(None, None)
 LANES = ("default", "mail", "flow")
@@ -191,11 +192,19 @@ def _serve(desk: Desk) -> None:
             lambda: store.parked_tasks(LANES),
             lambda: _claim_and_settle(desk, worker),
             lambda: desk.reports.cancelling(worker),
+            lambda: _count(desk),
             lambda: desk.steps.find(JOBS - 3, "step"),
             lambda: workers.renew(worker, 10**7),
             lambda: workers.sign_off(worker),
         ]
     )
+
+
+def _count(desk: Desk) -> None:
+    """Write what ended beside what was written before, and read both."""
+    now = desk.clock.now()
+    desk.minutes.count("default", "completed", now, desk.clock.monotonic(), 5)
+    each([desk.minutes.write, lambda: desk.overview.queues(now - 10**10, now), desk.overview.totals])
 
 
 def _claim_and_settle(desk: Desk, worker: int) -> None:

@@ -27,6 +27,7 @@ from litequeue.job import (
 )
 from litequeue.storage.database import Database
 from litequeue.storage.gate import Durability
+from litequeue.storage.minutes import Minutes
 from litequeue.storage.schedules import Schedules
 from litequeue.storage.store import Store
 from litequeue.storage.workers import Workers
@@ -122,6 +123,9 @@ def _life(database: Database) -> Iterator[object]:
     yield None
     yield from _flow(store, second)
     store.pause("mail")
+    minutes = Minutes(database, store.clock)
+    minutes.count("default", "completed", now, 0, 5)
+    minutes.write()
     yield None
 
 

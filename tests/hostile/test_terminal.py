@@ -107,7 +107,7 @@ class TestCommands(CommandCase):
         self.assertEqual(self.evil_columns, texts - rest)
 
     def test_what_is_printed_is_harmless(self) -> None:
-        commands = [["info"], ["list", "--limit", "50"], ["workers"]]
+        commands = [["info"], ["list", "--limit", "50"], ["workers"], ["errors"], ["logs"]]
         commands += [[verb, str(id)] for verb in ("show", "explain") for id in range(1, JOBS + 1)]
         for argv in commands:
             for how in ({}, {"width": 60}, {"width": 200, "is_terminal": True, "color": True}):
@@ -116,7 +116,13 @@ class TestCommands(CommandCase):
                     self.assertTrue("owned" in ended.out or argv[0] == "explain" or how.get("width") == 60)
 
     def test_json_is_one_line_of_ascii(self) -> None:
-        for argv in (["info"], ["list"], ["workers"], *([verb, "4"] for verb in ("show", "explain"))):
+        for argv in (
+            ["info"],
+            ["list"],
+            ["workers"],
+            ["errors"],
+            *([verb, "4"] for verb in ("show", "explain")),
+        ):
             with self.subTest(argv=argv):
                 ended = self.run_command(*argv, "--json")
                 self.assertTrue(ended.out.isascii() and ended.out.count("\n") == 1, ended.out)
