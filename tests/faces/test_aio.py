@@ -23,6 +23,7 @@ from litequeue import (
     current_job,
 )
 from litequeue.aio import AsyncWorker
+from litequeue.storage.database import Database
 from tests.faces.things import DOORS, later, mul, wait_at
 from tests.support import PATIENCE_SECONDS, folder_for
 from tests.worker.case import FileCase, until
@@ -368,6 +369,18 @@ class TestLatency(LoopCase):
                     await job
         self.assertGreater(len(beats), 50)
         self.assertLess(max(beats), slow, "the longest pause between two beats, in seconds")
+
+    async def test_a_file_is_opened_beside_the_loop(self) -> None:
+        threads: list[threading.Thread] = []
+
+        def note(*args: Any) -> Database:
+            threads.append(threading.current_thread())
+            return Database(*args)
+
+        with unittest.mock.patch("litequeue.queue.Database", note):
+            async with self.make_queue().aworker():
+                self.assertEqual(len(threads), 1)
+        self.assertIsNot(threads[0], threading.main_thread())
 
     def slow_disk(self, seconds: float) -> Any:
         """Every write takes so long."""

@@ -6,6 +6,8 @@ import asyncio
 import gc
 import os
 import threading
+import time
+import unittest.mock
 import uuid
 from collections.abc import Generator
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Future, as_completed, wait
@@ -308,6 +310,15 @@ class TestCancel(ExecutorCase):
         self.assertEqual(wait([future], PATIENCE_SECONDS).done, {future})
         self.assertTrue(future.cancelled())
 
+    def test_who_waits_for_it_hears_at_once_whatever_becomes_of_the_job(self) -> None:
+        self.blocked()
+        future = self.executor.submit(mul, 2, 2)
+        with unittest.mock.patch.object(
+            self.queue.desk.reports, "states", lambda ids: dict.fromkeys(ids, State.READY)
+        ):  # somebody lets every job run again
+            self.assertTrue(future.cancel())
+            self.assertEqual(wait([future], PATIENCE_SECONDS).done, {future})
+
     def test_not_inside_a_transaction_which_might_be_rolled_back(self) -> None:
         self.blocked()
         future = self.executor.submit(mul, 2, 2)
@@ -484,6 +495,28 @@ class TestShutdown(ExecutorCase):
         self.release(0)
         self.assertEqual(self.result(future), f"{self.name}-0")
         until(lambda: not self.queue.workers())
+
+    def test_what_is_being_stored_meanwhile_is_waited_for(self) -> None:
+        self.result(self.executor.submit(mul, 1, 1))
+        storing, may_store = self.events(2)
+        submit = self.queue.submit
+
+        def slow(call: Any) -> Any:
+            storing.set()
+            wait_for(may_store)
+            return submit(call)
+
+        futures: list[Future[int]] = []
+        with unittest.mock.patch.object(self.queue, "submit", slow):
+            thread = threading.Thread(target=lambda: futures.append(self.executor.submit(mul, 2, 3)))
+            thread.start()
+            wait_for(storing)
+            self.executor.shutdown(wait=False)
+            time.sleep(0.2)  # in which nothing must happen
+            may_store.set()
+            thread.join()
+        self.assertEqual(self.result(futures[0]), 6)
+        self.executor.shutdown()
 
     def test_while_many_threads_submit_nobody_waits_for_ever(self) -> None:
         for _ in range(5):

@@ -484,6 +484,27 @@ class TestOurs(Behaviour, Quiet):
     def make(self, **options: Any) -> Any:
         return Scheduler(**options)
 
+    async def test_a_turn_that_comes_too_late_is_passed_on(self) -> None:
+        """Who waits for room is cancelled in the very moment in which there is some."""
+        loop = asyncio.get_running_loop()
+        scheduler = self.scheduler(limit=1, pending_limit=1)
+        may_end = asyncio.Event()
+
+        async def work() -> None:
+            await may_end.wait()
+            # The end of this job gives `third` its turn in the next round of the event loop; the round after
+            # that begins with its being cancelled.
+            loop.call_soon(lambda: loop.call_soon(third.cancel))
+
+        await scheduler.spawn(work())
+        await scheduler.spawn(endless())
+        third, fourth = (asyncio.create_task(scheduler.spawn(give(number))) for number in (3, 4))
+        await settle()
+        may_end.set()
+        await settle()
+        self.assertTrue(third.cancelled())
+        self.assertTrue(fourth.done())
+
 
 @unittest.skipUnless(importlib.util.find_spec("aiojobs"), "aiojobs is not installed here")
 class TestAiojobs(Behaviour, Quiet):
