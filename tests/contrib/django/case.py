@@ -28,6 +28,7 @@ from litequeue import Queue  # noqa: E402
 from litequeue.contrib.django.framework import task_backends  # noqa: E402
 
 FOLDER = Path(_FOLDER.name)
+VERSION: tuple[int, int] = django.VERSION[:2]
 
 
 class DjangoTest(unittest.TestCase):

@@ -7,10 +7,8 @@ import sys
 import unittest
 from pathlib import Path
 
+from tests.contrib.django.case import VERSION
 from tests.repository import ROOT, run_python
-
-# isort: split
-import django
 
 # Where .ci/run puts the tests of Django's source distribution.
 THEIRS = Path(sys.prefix) / "upstream" / "tests"
@@ -26,7 +24,7 @@ DEVIATIONS = {
 
 class TestUpstream(unittest.TestCase):
     def test_their_tests_hold(self) -> None:
-        if not THEIRS.is_dir() or django.VERSION < (6, 0):
+        if not THEIRS.is_dir() or VERSION < (6, 0):
             self.skipTest("the tests of Django 6 are not here; .ci/run fetches them")
         finished = run_python(["-m", "tests.contrib.django.upstream", THEIRS], ROOT)
         self.assertEqual(finished.returncode, 0, finished.stdout)
