@@ -11,6 +11,7 @@ from litequeue import (
     Every,
     FailedAttempt,
     Job,
+    Messages,
     Queue,
     Retry,
     RunningJob,
@@ -112,6 +113,17 @@ def submitted() -> None:
         assert_type(executor.submit(download, "https://example.org").result(), bytes)
         assert_type(executor.map(double, [1, 2]), Iterator[int])
         assert_type(executor.map(download, ["https://example.org"], timeout=5), Iterator[bytes])
+
+
+async def talked() -> None:
+    words: Messages[str] = queue.messages("words", 10)
+    assert_type(words.put("a", priority=1), int)
+    assert_type(words.get(timeout=1), str)
+    with words.claim() as message:
+        assert_type(message.item, str)
+    assert_type(list(words), list[str])
+    assert_type(await words.aio.get(), str)
+    assert_type([word async for word in words.aio], list[str])
 
 
 def annotated(task: Task[[int], int]) -> Job[int]:

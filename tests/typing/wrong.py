@@ -1,6 +1,6 @@
 """Uses that a type checker must refuse: an `ignore` that hides no error is itself one. Never run."""
 
-from litequeue import Job, Queue, current_job
+from litequeue import Job, Messages, Queue, current_job
 
 queue = Queue(":memory:")
 
@@ -78,3 +78,10 @@ def hooks() -> None:
     queue.on("failed", hook)  # type: ignore[call-overload]
     queue.middleware("run")  # type: ignore[call-overload]
     queue.middleware("enqueue")(hook)  # type: ignore[type-var]
+
+
+def messages() -> None:
+    words: Messages[str] = queue.messages("words")
+    words.put(1)  # type: ignore[arg-type]
+    words.put("a", 1)  # type: ignore[arg-type]
+    words.put("a", urgent=True)  # type: ignore[call-arg]
