@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import MutableMapping
 from typing import Any
 
 
@@ -17,6 +18,9 @@ class Log(logging.LoggerAdapter[logging.Logger]):
             super().log(level, msg, *args, stacklevel=2, **kwargs)  # the caller's own line, not this one
         except ValueError:
             return  # nobody is left to be told
+
+    def process(self, msg: Any, kwargs: MutableMapping[str, Any]) -> tuple[Any, MutableMapping[str, Any]]:
+        return msg, kwargs  # with the `extra` of the caller, which an adapter puts its own in place of
 
 
 log = Log(logging.getLogger("litequeue"))

@@ -154,12 +154,12 @@ class _Drain:
         if accepted:
             counting.count(self._minutes, outcome)
             self._minutes.write_some()
-        logs.settled(outcome, accepted=accepted)
+        logs.settled(outcome, self._worker, accepted=accepted)
 
     def _begin(self, assignment: Assignment) -> None:
         """Write down what the row leaves open and the task says, before it runs."""
         policy, claimed = assignment.policy, assignment.claimed
-        logs.claimed(claimed)
+        logs.claimed([claimed], self._worker, self._queue.clock.now())
         if policy.early or policy.max_crashes != claimed.max_crashes:
             ack = "early" if policy.early else None
             self._store.start(Start(claimed.lease, ack, policy.max_crashes))

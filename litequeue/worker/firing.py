@@ -9,6 +9,7 @@ from ..desk import Desk
 from ..log import log
 from ..queue import Queue
 from ..tasks import Task
+from . import logs
 from .teller import Teller
 
 
@@ -27,6 +28,6 @@ def fire(desk: Desk, teller: Teller) -> int | None:
         if fired.trouble:
             log.warning("skip schedule=%s: %s", fired.schedule, fired.trouble)
         for job in fired.jobs:
-            log.info("fire schedule=%s job=%d", fired.schedule, job)
+            logs.fired(fired.schedule, job)
         teller.tell_enqueued(fired.jobs)
     return desk.schedules.next_firing()

@@ -13,7 +13,6 @@ from ..errors import DatabaseError, LeaseLost
 from ..job import Claimed, Complete, Ended, Fail, Lease, Release, Start
 from ..log import log
 from ..tasks import Task
-from . import logs
 from .coroutines import Coroutines
 from .execution import Execution
 from .guests import Guests, aside
@@ -105,7 +104,6 @@ class Hands:
         for assignment in assignments:
             (coroutines if assignment.is_coroutine else plain).append(assignment)
             self.running[assignment.lease] = assignment
-            logs.claimed(assignment.claimed)
         self.threads_used += len(plain)
         self.plain.update(assignment.claimed.task for assignment in plain)
         self.slots_used += len(coroutines)

@@ -7,7 +7,7 @@ file.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 from ..clock import SECOND
@@ -20,8 +20,9 @@ from ..errors import (
     QueueClosed,
     SchemaTooNew,
 )
-from ..job import Turn
+from ..job import Ended, Turn
 from ..log import log
+from . import logs
 from .firing import fire
 from .outcome import Assignment
 from .teller import Teller
@@ -149,9 +150,13 @@ class Heartbeat:
         return True
 
     def _reap(self) -> None:
-        reaped = self._desk.workers.reap(self._teller.tell_given_up)
+        reaped = self._desk.workers.reap(self._tell_reaped)
         if reaped:
             log.warning("reap jobs=%d from workers that died", reaped)
+
+    def _tell_reaped(self, ended: Sequence[Ended]) -> None:
+        logs.given_back("reap", ended, self._host.worker)
+        self._teller.tell_given_up(ended)
 
     def _fire(self) -> None:
         """Make the jobs of schedules that are due, and see when the next one is."""

@@ -9,12 +9,12 @@ from __future__ import annotations
 import threading
 from asyncio import AbstractEventLoop
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from ..clock import SECOND
 from ..desk import Desk
 from ..errors import DatabaseError
-from ..job import Claimed, Fail, Lease, Progress, Release, Settlement, Start, Turn, Want
+from ..job import Claimed, Ended, Fail, Filter, Lease, Progress, Release, Settlement, Start, Turn, Want
 from ..log import log
 from ..resolve import Resolver
 from . import counting, logs
@@ -89,12 +89,7 @@ class Loop:
         heartbeat = Heartbeat(self._desk, self, self._lease, self._teller)
         heartbeat.start()
         self._stops.start()
-        log.info(
-            "start worker=%d queues=%s threads=%d",
-            self.worker,
-            ",".join(self._options.queues),
-            self._options.threads,
-        )
+        logs.started(self.worker, self._options)
         try:
             while not self._step():
                 pass
@@ -291,7 +286,12 @@ class Loop:
         self._fruitless = bool(turn.wants) and not (claim.jobs or claim.unknown or claim.parked)
         self._is_dry = self._fruitless and turn.wants[0].limit > 0
         self._claimed += len(claim.jobs)
-        self._hands.put([one for one in map(self._assign, claim.jobs) if one is not None])
+        assigned = [one for one in map(self._assign, claim.jobs) if one is not None]
+        logs.claimed((one.claimed for one in assigned), self.worker, self._desk.clock.now())
+        self._hands.put(assigned)
+        if claim.ended and logs.is_heard():  # last, for the look may fail
+            unrun = self._desk.reports.jobs(Filter(ids=claim.ended), len(claim.ended))
+            logs.ended_unrun(unrun, self.worker)
 
     def _plan_gathering(self, outcomes: list[Outcome], turn: Turn, progress: Progress) -> None:
         """After tiny jobs, wait until the line of them is done; or a moment, if they run as they come."""
@@ -310,12 +310,12 @@ class Loop:
         self.settled += 1
         if accepted:
             counting.count(self._desk.minutes, outcome)
-        logs.settled(outcome, accepted=accepted)
+        logs.settled(outcome, self.worker, accepted=accepted)
 
     def _assign(self, claimed: Claimed) -> Assignment | None:
         prepared = self._hands.assign(claimed, self._knowledge.task(claimed.task))
         if isinstance(prepared, Fail):
-            log.error("fail job=%d task=%s: %r", claimed.lease.job, claimed.task, prepared.failure.message)
+            logs.unfit(claimed, prepared, self.worker)
             self._unwritten.append(prepared)
             self._desk.minutes.count(claimed.queue, "failed")
             return None
@@ -386,9 +386,13 @@ class Loop:
             if self._has_died:
                 self._desk.workers.vanish(self.worker)
             elif self._fault is None:
-                self._desk.workers.sign_off(self.worker, self._teller.tell_given_up)
+                self._desk.workers.sign_off(self.worker, self._tell_released)
                 self._desk.minutes.write()
         finally:
             self._bell.close()
             self._teller.close()
-        log.info("stop worker=%d settled=%d released=%d", self.worker, self.settled, left)
+        logs.stopped(self.worker, self.settled, left)
+
+    def _tell_released(self, ended: Sequence[Ended]) -> None:
+        logs.given_back("release", ended, self.worker)
+        self._teller.tell_given_up(ended)
