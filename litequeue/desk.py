@@ -11,6 +11,7 @@ from .codec import Codec, reader
 from .storage.backup import Backup
 from .storage.care import Care
 from .storage.database import Database
+from .storage.examination import Examination
 from .storage.logs import Logs
 from .storage.minutes import Minutes
 from .storage.overview import Overview
@@ -50,6 +51,7 @@ class Desk:
         self.care = Care(database, clock)
         self.backup = Backup(database, clock)
         self.transfer = Transfer(database, clock)
+        self.examination = Examination(database)
 
     def decode(self, body: str | bytes, codec: str, task: str) -> Any:
         """The value behind a stored text, with the types that the task names."""

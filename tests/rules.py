@@ -48,6 +48,7 @@ FLOORS = (
         "schedules",
         "steps",
         "resolve",
+        "doctor",
         "explain",
         "health",
         "metrics",

@@ -12,6 +12,7 @@ import os
 import re
 import shlex
 import shutil
+import sys
 import tempfile
 import unittest
 from pathlib import Path
@@ -75,10 +76,18 @@ class TestReadme(unittest.TestCase):
         if STAYS & set(arguments) or (arguments[0] == "worker" and "--burst" not in arguments):
             self.check_options(arguments)
             return
+        if {"<", ">"} & set(arguments):
+            self.run_redirected(arguments)
+            return
         said = self.run_python("-m", "litequeue", *arguments)
         if shown and arguments[0] != "demo":  # it says what the machine's own Python is made of
             pattern = re.escape(shape(shown)).replace("…", ".*")
             self.assertRegex(shape(said), rf"\A{pattern}\Z")
+
+    def run_redirected(self, arguments: list[str]) -> None:
+        words = [word if word in "<>" else shlex.quote(word) for word in (sys.executable, *arguments)]
+        finished = run(["sh", "-c", " ".join([words[0], "-m", "litequeue", *words[1:]])], self.place)
+        self.assertEqual(finished.returncode, 0, finished.stdout)
 
     def check_options(self, arguments: list[str]) -> None:
         known = self.run_python("-m", "litequeue", arguments[0], "--help")

@@ -14,6 +14,7 @@ from . import (
     care,
     change,
     demo,
+    doctor,
     errors,
     inspect,
     logs,
@@ -43,6 +44,7 @@ _MODULES = (
     workers,
     care,
     transfer,
+    doctor,
     metrics,
     demo,
 )

@@ -58,13 +58,14 @@ def at_need(write: Callable[[Ticket], Any], ticket: Ticket) -> Any:
     try:
         return write(ticket)
     except BrokenRow as error:
-        mended = write(Ticket(_mend))
+        mended = write(Ticket(mend))
         if not mended:
             raise  # it is the operation that would break them
         log.warning("mend rows=%d: %s", mended, error)
         return write(Ticket(ticket.operation, ticket.durability, ticket.is_single))
 
 
-def _mend(connection: Connection) -> int:
+def mend(connection: Connection) -> int:
+    """Set right the rows that break the schema's rules; how many."""
     jobs = connection.execute(MEND, (SystemClock().now(),)).rowcount
     return jobs + sum(connection.execute(each).rowcount for each in (MEND_KEYS, MEND_SCHEDULES))

@@ -158,7 +158,7 @@ def require_current(connection: Connection, path: str) -> None:
 
 def refuse_network(path: str, mounts: str | None = None) -> None:
     """Raise `NetworkFileSystem` when the file lies on one, as far as the system tells."""
-    kind = _file_system(path, _mounts() if mounts is None else mounts)
+    kind = file_system(path, mounts)
     if kind.startswith(_NETWORK):
         raise errors.NetworkFileSystem(
             f"{path} lies on a network file system ({kind}), where SQLite can not lock or share memory; "
@@ -173,9 +173,10 @@ def _mounts() -> str:
         return ""
 
 
-def _file_system(path: str, mounts: str) -> str:
+def file_system(path: str, mounts: str | None = None) -> str:
+    """The kind of file system that the file lies on; an empty text where the system does not tell."""
     longest, kind = "", ""
-    for line in mounts.splitlines():
+    for line in (_mounts() if mounts is None else mounts).splitlines():
         left, _, right = line.partition(" - ")
         point = re.sub(r"\\(\d{3})", lambda found: chr(int(found[1], 8)), left.split()[4])
         inside = path == point or path.startswith(point.rstrip("/") + "/")

@@ -12,9 +12,8 @@ from ..desk import Desk
 
 _EVERY = SECOND // 2  # or what a fast worker ends would fill the disk, however short the retention
 _EVERY_WHEN_IDLE = 10 * SECOND
-_FOR = SECOND // 10
-_SMALLEST_STEP, _LARGEST_STEP = 1_000, 8_000  # jobs; 2 to 20 ms of the write lock
-_SHORT, _LONG = SECOND // 40, SECOND // 20  # how long a step may take to be made larger, or left as it is
+_FOR, _FOR_WHEN_IDLE = SECOND // 10, SECOND // 4  # so that a beat still comes every second
+_SMALLEST_STEP, _LARGEST_STEP = 1_000, 8_000  # jobs; 2 to 20 ms of the write lock, 7 to 50 on a busy machine
 _BREATH = 0.004
 # Free pages that are not given back, for the next jobs would take them: 1 MB, or 16 MB while there are many.
 _SPARE, _SPARE_WHEN_BUSY = 256, 4_096
@@ -35,29 +34,19 @@ class Upkeep:
         """Do what is due, a part of it if there is much; the next beat goes on. `settled` counts jobs."""
         if now < self._due:
             return
-        is_busy = settled != self._settled
-        end = now + _FOR
+        is_busy, self._settled = settled != self._settled, settled
+        end = now + (_FOR if is_busy else _FOR_WHEN_IDLE)
         if self._prune_until(end) and self._give_back_until(end, is_busy=is_busy):
-            self._settled = settled
             self._due = now + (_EVERY if is_busy else _EVERY_WHEN_IDLE)
 
     def _prune_until(self, end: int) -> bool:
-        """Whether there is nothing more to prune."""
-        while self._prune_one_step():
+        """Whether nothing more is left to prune; else the next beat goes on, in larger steps."""
+        while self._desk.store.prune(self._step):
             if self._is_over(end):
+                self._step = min(2 * self._step, _LARGEST_STEP)
                 return False
         self._step = _SMALLEST_STEP
         return True
-
-    def _prune_one_step(self) -> bool:
-        began = self._desk.clock.monotonic()
-        pruned = self._desk.store.prune(self._step)
-        took = self._desk.clock.monotonic() - began
-        if took < _SHORT:
-            self._step = min(2 * self._step, _LARGEST_STEP)
-        elif took > _LONG:
-            self._step = max(self._step // 2, _SMALLEST_STEP)
-        return bool(pruned)
 
     def _give_back_until(self, end: int, *, is_busy: bool) -> bool:
         """Whether as few free pages are left as shall be."""

@@ -186,8 +186,8 @@ class Beats(FileCase):
 
         def prune(store: Store, limit: int) -> int:
             steps.append(limit)
-            self.clock.advance(0.02)
-            return limit if len(steps) < 12 else 0
+            self.clock.advance(0.03)
+            return limit if len(steps) < 40 else 0
 
         breath = mock.patch.object(self.clock, "wait", return_value=False)
         with mock.patch.object(Store, "prune", prune), breath:
@@ -195,7 +195,7 @@ class Beats(FileCase):
             for _ in range(4):
                 before = len(steps)
                 self.heartbeat.beat()
-                self.assertLessEqual(len(steps) - before, 5)  # a tenth of a second, and no more
+                self.assertLessEqual(len(steps) - before, 9)  # a quarter of a second, and no more
         self.assertEqual(steps[0], 1000)
         self.assertEqual(steps, sorted(steps))
         self.assertGreater(steps[-1], 2000)

@@ -65,26 +65,26 @@ class TestUpkeep(UpkeepCase):
 
         with mock.patch.object(Care, "give_back", give_back), mock.patch.object(Care, "cut") as cut:
             self.tend(1)
-            self.assertEqual(len(given), 4)
+            self.assertEqual(len(given), 9)  # a quarter of a second
             self.clock.advance(0.25)  # the next beat goes on at once
             with mock.patch.object(self.clock, "wait", return_value=False):
                 self.upkeep.tend(self.clock.monotonic(), self.settled)
-            self.assertEqual(len(given), 8)
+            self.assertEqual(len(given), 18)
             cut.assert_not_called()
 
-    def test_a_step_of_pruning_is_made_smaller_when_it_takes_long(self) -> None:
+    def test_an_idle_worker_takes_more_of_a_beat_for_it(self) -> None:
         steps: list[int] = []
 
         def prune(limit: int) -> int:
             steps.append(limit)
-            self.clock.advance(0.01 if len(steps) < 4 else 0.06)
-            return limit if len(steps) < 8 else 0
+            self.clock.advance(0.03)
+            return limit
 
         with mock.patch.object(self.desk.store, "prune", prune):
-            for _ in range(5):
-                self.tend(1)
-        self.assertEqual(steps[:4], [1000, 2000, 4000, 8000])
-        self.assertEqual(steps[4:7], [4000, 2000, 1000])
+            self.tend(1, is_busy=True)
+            self.assertEqual(len(steps), 4)
+            self.tend(1)
+            self.assertEqual(len(steps), 4 + 9)
 
     def test_a_stop_ends_it_between_two_steps(self) -> None:
         self.fill()
