@@ -112,5 +112,5 @@ def exists(words: list[str]) -> bool:
 def shape(output: str) -> str:
     """An output without what differs from run to run: numbers, widths, folders, how long ago it was."""
     output = re.sub(r"\S*/(?=jobs\.db)|[\w-]+/(?=app\.py)", "", re.sub(r"\d[\d,.:]*", "0", output))
-    output = re.sub(r"\b0 (ms|min)\b", "0 s", re.sub(r" +", " ", output))
+    output = re.sub(r"\b0 (µs|ms|min)\b", "0 s", re.sub(r" +", " ", output))
     return re.sub(r"\b0 s ago", "now", output).replace(" \n", "\n").strip()

@@ -29,6 +29,20 @@ def span(micros: int) -> str:
     return f"{round(micros / _DAY):,} d"
 
 
+def measured(micros: int) -> str:
+    """A length of time that was measured, to two digits.
+
+    >>> measured(20), measured(1_520), measured(48_100), measured(5_730_000), measured(61_000_000)
+    ('20 µs', '1.5 ms', '48 ms', '5.7 s', '61 s')
+    """
+    for unit, name in ((1, "µs"), (SECOND // 1000, "ms"), (SECOND, "s")):
+        if micros < 10 * unit and unit > 1:
+            return f"{micros / unit:.1f} {name}"
+        if micros < 1000 * unit and unit < SECOND:
+            return f"{round(micros / unit)} {name}"
+    return span(micros)
+
+
 def when(instant: int, now: int) -> str:
     """An instant as seen from now: `3 s ago`, `in 2 min`."""
     if abs(now - instant) < SECOND:

@@ -16,7 +16,7 @@ from ..traffic import MINUTE, QueueReport, Times, Traffic
 from .arguments import DONE, add_command, add_file, add_json, json_text
 from .describe import COLORS, moment_of
 from .files import reading
-from .human import iso, number, seconds, span
+from .human import iso, measured, number, seconds, span
 from .table import Cell, Column, Row, only_used, table
 from .terminal import Terminal
 from .text import clean, cut, cut_middle
@@ -170,7 +170,7 @@ def hour_row(queue: QueueReport) -> Row:
 def at_most(times: Times, share: float) -> str:
     """How long so large a share of them took at most."""
     found = times.quantile(share)
-    return "-" if found is None else span(found)
+    return "-" if found is None else measured(found)
 
 
 def worker_lines(terminal: Terminal, found: Look) -> Iterator[str]:

@@ -77,8 +77,8 @@ class TestInfo(CommandCase):
             mail         0        0       0          0             -
 
             last hour  completed  failed  wait p50  wait p95  run p50  run p95
-            default        1,200       3       2 s       2 s    21 ms    21 ms
-            mail           1,200       3       2 s       2 s    21 ms    21 ms
+            default        1,200       3     1.9 s     1.9 s    21 ms    21 ms
+            mail           1,200       3     1.9 s     1.9 s    21 ms    21 ms
             """,
         )
         passed = self.cli("info", self.file, "--json").json["queues"][0]["last_hour"]
