@@ -25,6 +25,7 @@ def run(scale: float) -> str:
         kills = min(PER_STORM, round(KILLS * scale) - total["kills"])
         report = storm(seed + total["storms"], kills, on_disk=total["storms"] % 4 == 3)
         total["storms"] += 1
+        print(f"storm {total['storms']}, seed {report['seed']}: {report['kills']:,} kills", flush=True)
         total.update({name: report[name] for name in COUNTED})
         total.update({f"zombies {name}": number for name, number in report["zombies"].items()})
         total.update({f"struck in {name}": number for name, number in report["struck"].items()})
