@@ -18,7 +18,7 @@ import unittest
 from pathlib import Path
 
 from tests.markdown import Block, anchors, blocks, links
-from tests.repository import ROOT, run, run_python
+from tests.repository import ROOT, run
 
 README = ROOT / "README.md"
 DEMO = "python3 -m litequeue demo"
@@ -66,28 +66,21 @@ class TestReadme(unittest.TestCase):
             with self.subTest(command):
                 words = shlex.split(command, comments=True)
                 if LITEQUEUE.match(command):
-                    self.check_litequeue(words[words.index("litequeue") + 1 :], shown)
+                    self.check_litequeue(LITEQUEUE.sub("", command, count=1), shown)
                 elif words[0] == "echo":
-                    self.assertEqual(run(["sh", "-c", command], self.place).returncode, 0)
+                    self.run_shell(command)
                 else:
                     self.assertTrue(exists(words), "no such program")
 
-    def check_litequeue(self, arguments: list[str], shown: str) -> None:
+    def check_litequeue(self, line: str, shown: str) -> None:
+        arguments = shlex.split(line, comments=True)
         if STAYS & set(arguments) or (arguments[0] == "worker" and "--burst" not in arguments):
             self.check_options(arguments)
             return
-        if {"<", ">"} & set(arguments):
-            self.run_redirected(arguments)
-            return
-        said = self.run_python("-m", "litequeue", *arguments)
+        said = self.run_shell(f"{shlex.quote(sys.executable)} -m litequeue {line}")
         if shown and arguments[0] != "demo":  # it says what the machine's own Python is made of
             pattern = re.escape(shape(shown)).replace("…", ".*")
             self.assertRegex(shape(said), rf"\A{pattern}\Z")
-
-    def run_redirected(self, arguments: list[str]) -> None:
-        words = [word if word in "<>" else shlex.quote(word) for word in (sys.executable, *arguments)]
-        finished = run(["sh", "-c", " ".join([words[0], "-m", "litequeue", *words[1:]])], self.place)
-        self.assertEqual(finished.returncode, 0, finished.stdout)
 
     def check_options(self, arguments: list[str]) -> None:
         known = self.run_python("-m", "litequeue", arguments[0], "--help")
@@ -96,7 +89,10 @@ class TestReadme(unittest.TestCase):
                 self.assertIn(option.partition("=")[0], known)
 
     def run_python(self, *arguments: str) -> str:
-        finished = run_python(arguments, self.place)
+        return self.run_shell(shlex.join([sys.executable, *arguments]))
+
+    def run_shell(self, command: str) -> str:
+        finished = run(["sh", "-c", command], self.place)
         self.assertEqual(finished.returncode, 0, finished.stdout)
         return finished.stdout
 
