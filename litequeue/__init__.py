@@ -33,6 +33,7 @@ The house, from the ground up; imports go down these floors, never up:
     messages                                            queue.Queue and asyncio.Queue over the same file
     testing                                             for the tests of users
     cli/                                                python -m litequeue
+    web/                                                the dashboard
     contrib/                                            for the users of frameworks: Django's Tasks
 """
 

@@ -13,6 +13,7 @@ from ..errors import JobNotFound, LiteQueueError, NotAllowed, ScheduleNotFound
 from . import (
     care,
     change,
+    dashboard,
     demo,
     doctor,
     errors,
@@ -46,6 +47,7 @@ _MODULES = (
     transfer,
     doctor,
     metrics,
+    dashboard,
     demo,
 )
 
