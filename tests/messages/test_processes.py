@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import time
 import unittest
 from collections.abc import Sequence
@@ -24,6 +25,20 @@ from litequeue import Queue
 inbox = Queue(sys.argv[1]).messages("inbox")
 print(inbox.get(), flush=True)
 sys.stdin.readline()
+"""
+HANG = """
+import sys
+from litequeue import LeaseLost, Queue
+
+inbox = Queue(sys.argv[1], lease=1).messages("inbox")
+print(inbox.get(), flush=True)
+sys.stdin.readline()
+try:
+    inbox.task_done()
+except LeaseLost:
+    print("it went to another", flush=True)
+print(inbox.get(), flush=True)
+inbox.task_done()
 """
 PRODUCE = """
 import sys
@@ -129,6 +144,21 @@ class Ends(LaneCase):
         self.assertEqual((job.state, job.reason), (State.FAILED, "crashed"))
         with self.assertRaises(Empty):
             self.inbox.get_nowait()
+
+    def test_one_that_hangs_past_its_lease_is_told_and_goes_on(self) -> None:
+        self.inbox.put("a")
+        program = Program(self, HANG, self.path)
+        self.assertEqual(program.hear(), "a")
+        program.kill(signal.SIGSTOP)
+        self.assertEqual(self.inbox.get(), "a")
+        self.inbox.task_done()
+        program.kill(signal.SIGCONT)
+        program.tell()
+        self.assertEqual(program.hear(), "it went to another")
+        self.inbox.put("b")
+        self.assertEqual(program.hear(), "b")
+        self.assertEqual(program.wait(), 0)
+        self.assertEqual(self.inbox.unfinished_tasks, 0)
 
     def test_the_end_of_the_program_gives_back_at_once_and_at_no_cost(self) -> None:
         self.inbox.put("a")
