@@ -7,11 +7,12 @@ from sqlite3 import Connection
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .codec import byte_size, call_writer
+from .context import current_job
 from .errors import InvalidOption, InvalidTask, PayloadTooLarge, shown
 from .graphs import Caller, Payload, keyed
 from .job import Flow, NewJobs
 from .mold import Mold, make_mold
-from .options import NO_OPTIONS, Options
+from .options import NO_OPTIONS, UNSET, Options
 from .tasks import Call, Task, make_task
 from .timing import template
 from .workflow import Ends, Node, as_node, mapped
@@ -81,7 +82,7 @@ class Caster:
 
     def template(self, call: Call[Any]) -> tuple[str, Payload]:
         """What each job of a schedule is made of, and its payload."""
-        mold = self.mold(call)
+        mold = self._mold(call)
         call.task.check(call.args, call.kwargs)
         flow = mold.flow
         if mold.connection is not None or (flow and (flow.after or flow.on_success or flow.on_failure)):
@@ -97,7 +98,14 @@ class Caster:
         ), payload
 
     def mold(self, call: Call[Any]) -> Mold:
-        """What all jobs of a task with these options have in common."""
+        """What all jobs of a task with these options have in common; a running job passes its headers on."""
+        running = current_job()
+        headers = running.headers if running is not None else None
+        if headers and call.options.over(call.task.options).headers is UNSET:
+            call = call.using(headers=headers)
+        return self._mold(call)
+
+    def _mold(self, call: Call[Any]) -> Mold:
         task, queue = call.task, self._queue
         if call.options is NO_OPTIONS and task.mold is not None and task.mold[0] is queue:
             return task.mold[1]  # type: ignore[no-any-return]

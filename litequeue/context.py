@@ -14,7 +14,7 @@ from .clock import SECOND, Clock, to_datetime
 from .codec import plain
 from .errors import InvalidOption, LiteQueueError, shown
 from .job import Claimed, Note
-from .options import meta_text
+from .options import headers_of, meta_text
 from .steps import Steps, Work
 
 P = ParamSpec("P")
@@ -119,6 +119,7 @@ class RunningJob:
         self.queue = claimed.queue
         self.attempt = claimed.lease.attempt
         self.failures = claimed.failures
+        self._options = claimed.options
         self._scheduled_for = claimed.scheduled_for
         self._meta = None if claimed.meta is None else Meta(claimed.meta, mailbox)
         self._clock = clock
@@ -136,6 +137,11 @@ class RunningJob:
         if self._meta is None:
             self._meta = Meta(None, self._mailbox)
         return self._meta
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The texts that were given as `headers`; what the task enqueues has them, too."""
+        return headers_of(self._options)
 
     @property
     def cancelled(self) -> bool:

@@ -54,7 +54,6 @@ HERE: Mapping[str, str] = {
     "routing_key": _ROUTE,
     "exchange": _ROUTE,
     "actor_name": "use name=",
-    "headers": "use meta=",
     "description": "use tags= or meta=",
     "at_front": "use priority=; higher runs first",
     "depends_on": "use after=",

@@ -14,7 +14,7 @@ from .desk import Desk
 from .errors import EncodingError, InvalidOption, JobCancelled, JobFailed, JobNotFound, NotAllowed, shown
 from .explain import explain
 from .job import FINAL, FailedAttempt, LogLine, Snapshot, State
-from .options import checked
+from .options import checked, headers_of
 from .storage.steps import StoredStep
 
 R = TypeVar("R")
@@ -95,6 +95,11 @@ class Job(Generic[R]):
     def tags(self) -> tuple[str, ...]:
         """Its tags."""
         return tuple(self._plain("tags", self.snapshot.tags or "[]", list))
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The texts that were given as `headers`, such as the trace it belongs to."""
+        return headers_of(self.snapshot.options)
 
     @property
     def meta(self) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from .clock import LONGEST, SECOND, duration, instant
 from .codec import plain
 from .dialects import HERE
 from .errors import EncodingError, InvalidOption, shown
+from .headers import Headers, checked_headers
 from .keys import KeyOption, checked_key
 from .rates import Rate, rate_of
 from .retention import Kept, RetentionOption, checked_retention
@@ -52,6 +53,7 @@ class TaskOptions(TypedDict, total=False):
     retention: RetentionOption
     tags: str | Iterable[str]
     meta: Mapping[str, object]
+    headers: Mapping[str, str]
     max_crashes: int
     isolate: bool
     unique: KeyOption
@@ -98,6 +100,7 @@ class Options:
     retention: int | Kept | None = UNSET
     tags: str = UNSET
     meta: str = UNSET
+    headers: Headers = UNSET
     max_crashes: int = UNSET
     isolate: bool = UNSET
     unique: KeyOption = UNSET
@@ -128,7 +131,7 @@ class Options:
     def stored(self, base: Options, kept_for: int | Kept | None = None) -> str | None:
         """The JSON text kept with a job: how to run it, where the call differs from `base`, its task.
 
-        And how long it is `kept_for`, where that depends on its end.
+        And its headers; and how long it is `kept_for`, where that depends on its end.
         """
         kept: dict[str, object] = {}
         if self.retry is not UNSET and self.retry is not base.retry:
@@ -142,6 +145,8 @@ class Options:
             kept["timeout"] = self.timeout
         if self.isolate is not UNSET and self.isolate is not base.isolate:
             kept["isolate"] = self.isolate
+        if self.headers is not UNSET and self.headers:
+            kept["headers"] = dict(self.headers)
         if isinstance(kept_for, Kept):
             kept["retention"] = kept_for._asdict()
         return json.dumps(kept, separators=(",", ":")) if kept else None
@@ -164,6 +169,12 @@ def stored_options(text: str | None) -> Options:
         return Options(**{name: _STORED[name](value) for name, value in plain(text).items()})
     except (LookupError, ValueError, TypeError, AttributeError, RecursionError) as error:
         raise EncodingError(f"the stored options can not be read: {type(error).__name__}: {error}") from error
+
+
+def headers_of(text: str | None) -> dict[str, str]:
+    """The headers that were kept with a job. Raises `EncodingError` when the row was damaged."""
+    headers = stored_options(text).headers
+    return {} if headers is UNSET else dict(headers)
 
 
 def _stored_timeout(micros: object) -> int | None:
@@ -346,6 +357,7 @@ _STORED: dict[str, Callable[[Any], Any]] = {
     "timeout": _stored_timeout,
     "isolate": _isolate,
     "retention": Kept.from_json,
+    "headers": checked_headers,
 }
 _CHECKS: dict[str, Callable[[Any], dict[str, Any]]] = {
     "queue": lambda v: {"queue": text_name(v, "queue")},
@@ -359,6 +371,7 @@ _CHECKS: dict[str, Callable[[Any], dict[str, Any]]] = {
     "retention": lambda v: {"retention": checked_retention(v)},
     "tags": lambda v: {"tags": _tags(v)},
     "meta": lambda v: {"meta": _meta(v)},
+    "headers": lambda v: {"headers": checked_headers(v)},
     "max_crashes": lambda v: {"max_crashes": whole(v, "max_crashes", 1, 1_000_000)},
     "isolate": lambda v: {"isolate": _isolate(v)},
     "unique": lambda v: {"unique": checked_key(v, "unique")},

@@ -26,6 +26,7 @@ FLOORS = (
         "job",
         "traffic",
         "keys",
+        "headers",
         "rates",
         "retention",
         "portable",
