@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sqlite3
 import time
 import unittest
 from collections.abc import Sequence
+from contextlib import closing
 from typing import Any
 
 from litequeue import Empty, State
 from tests.messages.case import LaneCase, Later
-from tests.support import Program, together
+from tests.support import PATIENCE_SECONDS, Program, together
 from tests.users.case import run_python
 
 # What a killed holder had is here again within about a second; the rest is for a machine that is busy.
@@ -149,8 +151,8 @@ class Ends(LaneCase):
         self.inbox.put("a")
         program = Program(self, HANG, self.path)
         self.assertEqual(program.hear(), "a")
-        program.kill(signal.SIGSTOP)
-        self.assertEqual(self.inbox.get(), "a")
+        self.freeze(program)
+        self.assertEqual(self.inbox.get(timeout=PATIENCE_SECONDS), "a")
         self.inbox.task_done()
         program.kill(signal.SIGCONT)
         program.tell()
@@ -159,6 +161,17 @@ class Ends(LaneCase):
         self.assertEqual(program.hear(), "b")
         self.assertEqual(program.wait(), 0)
         self.assertEqual(self.inbox.unfinished_tasks, 0)
+
+    def freeze(self, program: Program) -> None:
+        """Stop it, but not in the middle of a write, which would stop everybody."""
+        with closing(sqlite3.connect(self.path, timeout=0, isolation_level=None)) as connection:
+            while True:
+                program.kill(signal.SIGSTOP)
+                try:
+                    connection.execute("BEGIN IMMEDIATE")
+                    return
+                except sqlite3.OperationalError:
+                    program.kill(signal.SIGCONT)
 
     def test_the_end_of_the_program_gives_back_at_once_and_at_no_cost(self) -> None:
         self.inbox.put("a")
