@@ -51,7 +51,7 @@ class TestWheel(unittest.TestCase):
     def test_it_holds_the_package_and_nothing_else(self) -> None:
         files = set(zipfile.ZipFile(self.wheel).namelist())
         self.assertLessEqual({"litequeue/py.typed", "litequeue/storage/schema.sql"}, files)
-        for name in ("index.html", "app.js", "style.css", "icon.svg"):
+        for name in ("index.html", "app.js", "elements.js", "pages.js", "plots.js", "style.css", "icon.svg"):
             self.assertIn(f"litequeue/web/static/{name}", files)
         roots = {file.partition("/")[0] for file in files}
         self.assertEqual(roots, {"litequeue", "litequeue-0.1.0.dist-info"})

@@ -3,48 +3,87 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
-from ..cli.change import CANCEL, DELETE, RETRY
+from ..cli.arguments import wanted
+from ..cli.change import CANCEL, DELETE, RETRY, Verb
+from ..cli.human import number
 from ..desk import Desk
+from ..errors import InvalidOption
+from ..job import Filter, State
 from ..options import text_name
 from .exchange import Refused
 
-_Action = Callable[[Desk, Any], object]
-JOB_VERBS: dict[str, _Action] = {verb.name: verb.one for verb in (CANCEL, RETRY, DELETE)}
-QUEUE_VERBS: dict[str, _Action] = {
-    "pause": lambda desk, name: desk.store.pause(text_name(name, "the queue's name")),
-    "resume": lambda desk, name: desk.store.resume(text_name(name, "the queue's name")),
-}
-SCHEDULE_VERBS: dict[str, _Action] = {
-    "run": lambda desk, name: desk.schedules.run(name),
-    "pause": lambda desk, name: desk.schedules.pause(name),
-    "resume": lambda desk, name: desk.schedules.resume(name),
-}
+_Action = Callable[[Desk, Any], str]  # does it, and says what it did
 _LARGEST_ID = 2**63 - 1
 
 
 def act(desk: Desk, asked: Mapping[str, Any]) -> dict[str, object]:
-    """Do what `verb` says to the `job`, `queue` or `schedule` that is named.
+    """Do what `verb` says to the `job`, `queue`, `schedule` or `error` that is named.
 
     Raises `Refused` for what is no action, and what the verb raises: `NotAllowed`, `JobNotFound`, …
     """
-    match asked:
-        case {"verb": str(verb), "job": int(id), **rest} if not rest and verb in JOB_VERBS:
-            JOB_VERBS[verb](desk, known_id(id))
-            return {"done": verb, "job": id}
-        case {"verb": str(verb), "queue": str(name), **rest} if not rest and verb in QUEUE_VERBS:
-            QUEUE_VERBS[verb](desk, name)
-            return {"done": verb, "queue": name}
-        case {"verb": str(verb), "schedule": str(name), **rest} if not rest and verb in SCHEDULE_VERBS:
-            made = SCHEDULE_VERBS[verb](desk, name)
-            return {"done": verb, "schedule": name, "job": made}
-    raise Refused(HTTPStatus.BAD_REQUEST, "that is no action: name a verb, and one job, queue or schedule")
+    verb, targets = asked.get("verb"), [item for item in asked.items() if item[0] != "verb"]
+    if len(targets) == 1 and isinstance(verb, str):
+        [(kind, target)] = targets
+        if (kind, verb) in _VERBS:
+            return {**asked, "told": _VERBS[kind, verb](desk, target)}
+    raise Refused(
+        HTTPStatus.BAD_REQUEST, "that is no action: name a verb, and one job, queue, schedule or error"
+    )
 
 
-def known_id(id: int) -> int:
-    """What can be the id of a job. Raises `Refused`."""
+def _change_job(verb: Verb, desk: Desk, id: object) -> str:
     if type(id) is not int or not 0 < id <= _LARGEST_ID:
         raise Refused(HTTPStatus.BAD_REQUEST, "that is not the id of a job")
-    return id
+    verb.one(desk, id)
+    return verb.done
+
+
+def _pause_queue(desk: Desk, name: object) -> str:
+    desk.store.pause(text_name(name, "the queue's name"))
+    return "paused"
+
+
+def _resume_queue(desk: Desk, name: object) -> str:
+    desk.store.resume(text_name(name, "the queue's name"))
+    return "open again"
+
+
+def _run_schedule(desk: Desk, name: object) -> str:
+    return f"enqueued job {desk.schedules.run(_text(name))}"
+
+
+def _pause_schedule(desk: Desk, name: object) -> str:
+    desk.schedules.pause(_text(name))
+    return "paused"
+
+
+def _resume_schedule(desk: Desk, name: object) -> str:
+    desk.schedules.resume(_text(name))
+    return "fires again"
+
+
+def _retry_error(desk: Desk, key: object) -> str:
+    chosen = Filter(state=State.FAILED, error=_text(key))
+    return f"{number(desk.store.retry_all(chosen), 'job')} {RETRY.done}"
+
+
+def _text(given: object) -> str:
+    """What may stand in the file. Raises `InvalidOption`."""
+    if not isinstance(given, str) or not given:
+        raise InvalidOption("give the name as a text")
+    return wanted(given, "the name") or ""
+
+
+_VERBS: dict[tuple[str, str], _Action] = {
+    **{("job", verb.name): partial(_change_job, verb) for verb in (CANCEL, RETRY, DELETE)},
+    ("queue", "pause"): _pause_queue,
+    ("queue", "resume"): _resume_queue,
+    ("schedule", "run"): _run_schedule,
+    ("schedule", "pause"): _pause_schedule,
+    ("schedule", "resume"): _resume_schedule,
+    ("error", "retry"): _retry_error,
+}

@@ -31,9 +31,10 @@ from .guard import SAFE_HEADERS, Guard
 from .live import Pulse, Stream, Watchers
 from .source import Source, marks, source_of
 
+_SCRIPT = "text/javascript; charset=utf-8"
 _STATIC = {
     "/": ("index.html", "text/html; charset=utf-8"),
-    "/app.js": ("app.js", "text/javascript; charset=utf-8"),
+    **{f"/{name}.js": (f"{name}.js", _SCRIPT) for name in ("app", "elements", "pages", "plots")},
     "/style.css": ("style.css", "text/css; charset=utf-8"),
     "/icon.svg": ("icon.svg", "image/svg+xml"),
 }
@@ -94,6 +95,7 @@ class Dashboard:
         self._routes = {
             "GET /data/overview": Route(guard.check_reading, lambda _: json_answer(self._overview())),
             "GET /data/jobs": Route(guard.check_reading, self._jobs),
+            "GET /data/errors": Route(guard.check_reading, self._errors),
             "GET /data/schedules": Route(guard.check_reading, self._schedules),
             "GET /events": Route(guard.check_reading, self._watch),
             "GET /session": Route(open_to_all, self._session),
@@ -167,6 +169,10 @@ class Dashboard:
     def _job(self, id: int) -> Answer:
         with self._source.reading() as desk:
             return json_answer(pages.job(desk, id))
+
+    def _errors(self, _: Request) -> Answer:
+        with self._source.reading() as desk:
+            return json_answer(pages.errors(desk))
 
     def _schedules(self, _: Request) -> Answer:
         with self._source.reading() as desk:

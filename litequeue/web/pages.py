@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from .. import __version__
 from ..cli.arguments import job_id, wanted
 from ..cli.describe import as_json, call_of, encoded, note_of, options_of
+from ..cli.errors import as_json as error_json
 from ..cli.human import iso
 from ..cli.inspect import call_in_short, step_json
 from ..cli.overview import as_json as look_json
@@ -30,6 +31,7 @@ _LONGEST_TEXT = 20_000
 _LONGEST_TRACEBACK = 50_000
 _MOST_FAILURES, _MOST_LINES, _MOST_STEPS = 20, 500, 500
 _MOST_QUEUES = 200
+_MOST_ERRORS = 100
 
 
 def overview(desk: Desk, file: str) -> dict[str, object]:
@@ -106,6 +108,7 @@ def _filter(query: Mapping[str, str]) -> Filter:
         queue=wanted(query.get("queue"), "queue"),
         task=wanted(query.get("task"), "task"),
         tag=wanted(query.get("tag"), "tag"),
+        error=wanted(query.get("error"), "error"),
     )
 
 
@@ -168,7 +171,13 @@ def cut(text: str) -> str:
     return text if len(text) <= _LONGEST_TEXT else f"{text[:_LONGEST_TEXT]}…"
 
 
-# --- schedules -----------------------------------------------------------------------------------
+# --- errors and schedules ---------------------------------------------------------------------------
+
+
+def errors(desk: Desk) -> dict[str, object]:
+    """Failed attempts by what was raised and where, the most frequent first."""
+    found = desk.overview.errors(limit=_MOST_ERRORS)
+    return {"errors": [{**error_json(one), "message": cut(one.message)} for one in found]}
 
 
 def schedules(desk: Desk) -> dict[str, object]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import unittest
+from urllib.parse import quote
 
 from tests.web.browser import Browser
 from tests.web.case import TOKEN
@@ -57,6 +58,7 @@ class TestPage(unittest.TestCase):
             ("#/", "document.querySelector('#queue-default')"),
             ("#/jobs", "document.querySelector('form.filters')"),
             (f"#/jobs/{self.hostile.id}", "document.querySelector('pre')"),
+            ("#/errors", "document.title.startsWith('Errors')"),
             ("#/schedules", "document.title.startsWith('Schedules')"),
         ):
             self.open(address, sign)
@@ -64,6 +66,19 @@ class TestPage(unittest.TestCase):
         light = browser.ask("getComputedStyle(document.body).backgroundColor")
         browser.prefer("dark")
         self.assertNotEqual(browser.ask("getComputedStyle(document.body).backgroundColor"), light)
+
+    def test_it_shows_nothing_before_one_has_signed_in(self) -> None:
+        browser, closed = self.browser, Served(self, free_reading=False)
+        browser.go(closed.url)
+        browser.wait_for("document.querySelector('#signing[open]')")
+        self.assertNotIn("default", browser.ask("document.body.innerText"))
+        browser.go("about:blank")
+        browser.go(f"{closed.url}#token={quote(TOKEN)}")
+        browser.wait_for("document.querySelector('.pulse.live') && document.querySelector('#queue-default')")
+        self.assertEqual(browser.ask("location.href"), f"{closed.url}#/")
+        self.assertIs(browser.ask("document.querySelector('#leave').hidden"), False)
+        browser.ask("document.querySelector('#leave').click()")
+        browser.wait_for("document.querySelector('#signing[open]')")
 
     def test_it_is_used_with_the_keyboard_alone(self) -> None:
         browser, job = self.browser, self.served.job

@@ -104,12 +104,12 @@ class TestPulse(unittest.TestCase):
 class Served:
     """A dashboard on a free port."""
 
-    def __init__(self, test: unittest.TestCase) -> None:
+    def __init__(self, test: unittest.TestCase, *, free_reading: bool = True) -> None:
         self.path = str(folder_for(test, in_memory=True) / "jobs.db")
         self.queue = Queue(self.path, durability="normal")
         test.addCleanup(self.queue.close)
         self.job = self.queue.enqueue("app:first")
-        guard = Guard(TOKEN, LOOPBACK, free_reading=True)
+        guard = Guard(TOKEN, LOOPBACK, free_reading=free_reading)
         self.server = Server("127.0.0.1", 0, Dashboard(FileSource(self.path, SystemClock()), guard))
         test.addCleanup(self.server.server_close)
         thread = threading.Thread(target=self.server.serve_forever, args=(0.02,))

@@ -121,6 +121,16 @@ class TestLooking(WebCase):
         for path in (f"/data/jobs/{'9' * 19}", "/data/jobs/-1", "/data/jobs/1/", "/data/jobs/٣"):
             self.assertEqual(self.get(path).status, 404, path)
 
+    def test_events_are_those_of_the_overview(self) -> None:
+        self.enqueue()
+        with mock.patch("litequeue.web.live._LONGEST", 1):
+            found = self.get("/events")
+        self.assertEqual(found.headers["Content-Type"], "text/event-stream; charset=utf-8")
+        first = found.body.partition(b"\n\n")[0].decode()
+        self.assertEqual(
+            json.loads(first.removeprefix("event: look\ndata: "))["queues"][0]["queue"], "default"
+        )
+
     def test_schedules(self) -> None:
         self.schedule("hourly")
         (found,) = self.get("/data/schedules").json["schedules"]
@@ -158,7 +168,9 @@ class TestActing(WebCase):
 
     def test_cancels_retries_and_deletes_a_job(self) -> None:
         id = self.enqueue()
-        self.assertEqual(self.act(verb="cancel", job=id).json, {"done": "cancel", "job": id})
+        self.assertEqual(
+            self.act(verb="cancel", job=id).json, {"verb": "cancel", "job": id, "told": "cancelled"}
+        )
         self.assertEqual(self.state(id), "cancelled")
         self.assertEqual(self.act(verb="retry", job=id).status, 200)
         self.assertEqual(self.state(id), "ready")
@@ -174,13 +186,25 @@ class TestActing(WebCase):
 
     def test_runs_pauses_and_resumes_a_schedule(self) -> None:
         self.schedule("hourly")
-        made = self.act(verb="run", schedule="hourly").json["job"]
-        self.assertEqual(self.reports.job(made).task, "app:tidy")
+        self.assertEqual(self.act(verb="run", schedule="hourly").json["told"], "enqueued job 1")
+        self.assertEqual(self.reports.job(1).task, "app:tidy")
         self.act(verb="pause", schedule="hourly")
         self.assertIsNotNone(self.get("/data/schedules").json["schedules"][0]["paused_at"])
         self.act(verb="resume", schedule="hourly")
         self.assertIsNone(self.get("/data/schedules").json["schedules"][0]["paused_at"])
         self.assertEqual(self.act(verb="run", schedule="daily").status, 404)
+
+    def test_retries_all_that_failed_with_an_error(self) -> None:
+        worker = self.sign_on()
+        for _ in range(3):
+            self.enqueue()
+            self.fail_next(worker)
+        (error,) = self.get("/data/errors").json["errors"]
+        self.assertEqual((error["type"], error["attempts"], error["jobs_failed"]), ("OSError", 3, 3))
+        self.assertEqual(len(self.get(f"/data/jobs?error={error['error']}").json["jobs"]), 3)
+        self.assertEqual(self.act(verb="retry", error="KeyError").json["told"], "0 jobs made ready again")
+        self.assertEqual(self.act(verb="retry", error=error["error"]).json["told"], "3 jobs made ready again")
+        self.assertEqual({self.state(id) for id in (1, 2, 3)}, {State.READY})
 
     def test_refuses_what_is_no_action(self) -> None:
         id = self.enqueue()
@@ -198,6 +222,9 @@ class TestActing(WebCase):
             {"verb": "pause", "queue": "\ud800"},
             {"verb": "pause", "queue": "x" * 201},
             {"verb": ["cancel"], "job": id},
+            {"verb": "run", "schedule": ["hourly"]},
+            {"verb": "retry", "error": ""},
+            {"verb": "retry", "error": "\ud800"},
         ):
             with self.subTest(asked):
                 self.assertEqual(self.act(**asked).status, 400)
