@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
 from typing import Any
 
@@ -11,6 +12,7 @@ from ..errors import DatabaseError
 from ..log import log
 from ..worker import Worker, WorkerOptions
 from ..worker import logs as worker_logs
+from ..worker.notify import taken_from
 from ..worker.process import share_interpreter
 from .arguments import DONE, FAILED_BY_FILE, add_command, add_file
 from .files import making
@@ -62,7 +64,8 @@ def run_worker(args: argparse.Namespace, terminal: Terminal) -> int:
         database = queue.desk.database  # opened here: what is refused at once is misuse
         tell_begin(database.path, options)
         try:
-            Worker(queue, options, apps=args.app, log=kind).run()
+            notifier = taken_from(os.environ, queue.clock)
+            Worker(queue, options, apps=args.app, log=kind, notifier=notifier).run()
         except DatabaseError as error:
             terminal.complain(str(error))
             return FAILED_BY_FILE

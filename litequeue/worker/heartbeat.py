@@ -7,7 +7,7 @@ file.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from ..clock import SECOND
@@ -20,9 +20,8 @@ from ..errors import (
     QueueClosed,
     SchemaTooNew,
 )
-from ..job import Ended, Turn
+from ..job import Turn
 from ..log import log
-from . import logs
 from .firing import fire
 from .outcome import Assignment
 from .teller import Teller
@@ -74,6 +73,7 @@ class Heartbeat:
         self._stop = threading.Event()
         now = desk.clock.monotonic()
         self._renewed, self._checked, self._beaten = now, now, now
+        self.beaten_at = now  # whatever came of it
         self._reap_at: int | None = None
         self._upkeep = Upkeep(desk, self._stop)
         self._next_firing: int | None = None
@@ -93,6 +93,7 @@ class Heartbeat:
     def _beat_on(self) -> None:
         while not self._desk.clock.wait(self._stop, self._pause()):
             self._try(self.beat)
+            self.beaten_at = self._desk.clock.monotonic()
 
     def _pause(self) -> float:
         """Seconds to the next beat, which comes early for a schedule."""
@@ -150,13 +151,9 @@ class Heartbeat:
         return True
 
     def _reap(self) -> None:
-        reaped = self._desk.workers.reap(self._tell_reaped)
+        reaped = self._desk.workers.reap(self._teller.telling("reap", self._host.worker))
         if reaped:
             log.warning("reap jobs=%d from workers that died", reaped)
-
-    def _tell_reaped(self, ended: Sequence[Ended]) -> None:
-        logs.given_back("reap", ended, self._host.worker)
-        self._teller.tell_given_up(ended)
 
     def _fire(self) -> None:
         """Make the jobs of schedules that are due, and see when the next one is."""

@@ -18,6 +18,7 @@ from ..job import (
     Ended,
     Fail,
     Failure,
+    Filter,
     Release,
     Settlement,
     Snapshot,
@@ -25,6 +26,7 @@ from ..job import (
     State,
 )
 from ..log import log
+from ..storage.reports import Reports
 from .outcome import Outcome
 from .settings import WorkerOptions
 
@@ -108,17 +110,14 @@ def given_back(verb: str, ended: Iterable[Ended], worker: int) -> None:
         _tell(logging.INFO, facts, text, job.id, job.task, job.attempt, job.state)
 
 
-def ended_unrun(jobs: Iterable[Snapshot], worker: int) -> None:
-    """Jobs that came to their turn, and had to end instead."""
-    for job in jobs:
+def ended_unrun(reports: Reports, ids: tuple[int, ...], worker: int) -> None:
+    """Jobs that came to their turn, and had to end instead. Raises `DatabaseError`, for it looks at them."""
+    if not ids or not log.isEnabledFor(logging.INFO):
+        return
+    for job in reports.jobs(Filter(ids=ids), len(ids)):
         verb = "expire" if job.reason == "expired" else "cancel" if job.state is State.CANCELLED else "fail"
         facts = {**_facts_of(verb, job, worker), "reason": job.reason, "error_message": job.message}
         _tell(logging.INFO, facts, f"{verb} job=%d task=%s unrun: %r", job.id, job.task, job.message or "")
-
-
-def is_heard() -> bool:
-    """Whether anybody reads what goes well."""
-    return log.isEnabledFor(logging.INFO)
 
 
 def _tell(level: int, facts: Mapping[str, object], text: str, *args: object) -> None:

@@ -9,18 +9,19 @@ from __future__ import annotations
 import threading
 from asyncio import AbstractEventLoop
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from ..clock import SECOND
 from ..desk import Desk
 from ..errors import DatabaseError
-from ..job import Claimed, Ended, Fail, Filter, Lease, Progress, Release, Settlement, Start, Turn, Want
+from ..job import Claimed, Fail, Lease, Progress, Release, Settlement, Start, Turn, Want
 from ..log import log
 from ..resolve import Resolver
 from . import counting, logs
 from .hands import Hands
 from .heartbeat import LOST, Heartbeat
 from .knowledge import Knowledge
+from .notify import Notifier
 from .outcome import Assignment, Outcome
 from .pace import HORIZON, Pace
 from .settings import WorkerOptions, identity
@@ -48,14 +49,15 @@ class Loop:
         lease: int,
         max_payload: int,
         host: AbstractEventLoop | None = None,
+        notifier: Notifier | None = None,
     ) -> None:
         self._desk = desk
         self._options = options
         self._lease = lease
         self._identity = identity(options, lease)
+        self._notifier = notifier or Notifier(None, None, desk.clock)
         self._knowledge = Knowledge(resolver)
-        memory = desk.database.in_memory
-        self._bell = Bell(None if memory else desk.database.path, options.queues)
+        self._bell = Bell(None if desk.database.in_memory else desk.database.path, options.queues)
         self._teller = TellerAside(desk, resolver.task)
         self._hands = Hands(
             desk, options, max_payload, self._bell.ring, self._replace_process, self._teller, host
@@ -66,10 +68,8 @@ class Loop:
         self._claimed = 0
         self._fruitless = False  # the last claim brought nothing
         self._is_dry = False  # though there was a thread free for it
-        self._is_hinted = False
         self._gather_until = 0
-        self._is_streaming = False
-        self._is_line_stuck = False
+        self._is_hinted = self._is_streaming = self._is_line_stuck = False
         self._looked_around: int | None = None
         self._signing_on = threading.Lock()
         # The write lock is taken from tasks that outlast a stop: the loop itself may be waiting for it.
@@ -90,10 +90,12 @@ class Loop:
         heartbeat.start()
         self._stops.start()
         logs.started(self.worker, self._options)
+        self._notifier.ready()
         try:
             while not self._step():
-                pass
-            self._wind_down()
+                self._notifier.progress(f"{self.settled:,} jobs settled", heartbeat.beaten_at)
+            self._notifier.stopping()
+            self._wind_down(heartbeat)
         except Exception:
             self._has_died = True  # a task that eats all memory must bear the blame, or it goes on for ever
             raise
@@ -289,9 +291,7 @@ class Loop:
         assigned = [one for one in map(self._assign, claim.jobs) if one is not None]
         logs.claimed((one.claimed for one in assigned), self.worker, self._desk.clock.now())
         self._hands.put(assigned)
-        if claim.ended and logs.is_heard():  # last, for the look may fail
-            unrun = self._desk.reports.jobs(Filter(ids=claim.ended), len(claim.ended))
-            logs.ended_unrun(unrun, self.worker)
+        logs.ended_unrun(self._desk.reports, claim.ended, self.worker)  # last, for the look may fail
 
     def _plan_gathering(self, outcomes: list[Outcome], turn: Turn, progress: Progress) -> None:
         """After tiny jobs, wait until the line of them is done; or a moment, if they run as they come."""
@@ -356,7 +356,7 @@ class Loop:
         self._is_hinted = self._bell.hinted
         self._fruitless = self._is_dry = False
 
-    def _wind_down(self) -> None:
+    def _wind_down(self, heartbeat: Heartbeat) -> None:
         """Let what runs finish for the grace time; what is left then is given back by signing off."""
         if self._fault is not None:
             return
@@ -364,6 +364,7 @@ class Loop:
         deadline = self._desk.clock.monotonic() + self._options.grace
         self._unwritten.extend(Release(one.lease) for one in self._hands.late(-1))
         while self._unwritten or not self._hands.is_idle:
+            self._notifier.progress(f"{self.settled:,} jobs settled", heartbeat.beaten_at)
             left = deadline - self._desk.clock.monotonic()
             if left <= 0 or self._stops.at_once.is_set():
                 break
@@ -386,13 +387,9 @@ class Loop:
             if self._has_died:
                 self._desk.workers.vanish(self.worker)
             elif self._fault is None:
-                self._desk.workers.sign_off(self.worker, self._tell_released)
+                self._desk.workers.sign_off(self.worker, self._teller.telling("release", self.worker))
                 self._desk.minutes.write()
         finally:
             self._bell.close()
             self._teller.close()
         logs.stopped(self.worker, self.settled, left)
-
-    def _tell_released(self, ended: Sequence[Ended]) -> None:
-        logs.given_back("release", ended, self.worker)
-        self._teller.tell_given_up(ended)

@@ -21,9 +21,10 @@ from . import logs
 from .firing import declare
 from .heartbeat import LOST
 from .loop import Loop
+from .notify import Notifier
 from .settings import WorkerOptions
 from .stops import stop_signals
-from .supervisor import ALIVE, DONE, READY, RECYCLE, lost_word
+from .supervisor import ALIVE, DONE, READY, RECYCLE, STUCK, lost_word
 
 
 def serve(pipe: Pipe, setting: dict[str, Any]) -> None:
@@ -43,10 +44,11 @@ def _work(pipe: Pipe, setting: dict[str, Any]) -> Loop:
     share_interpreter()
     found = resolver(queue, setting)
     declare(queue, found.declared())
-    loop = Loop(queue.desk, found, options, setting["lease"], setting["max_payload"])
+    pulse = Notifier(None, setting["lease"], queue.clock)
+    loop = Loop(queue.desk, found, options, setting["lease"], setting["max_payload"], notifier=pulse)
     for number in stop_signals():
         signal.signal(number, lambda *_: loop.stop())
-    threading.Thread(target=_watch_supervisor, args=(pipe, loop), daemon=True).start()
+    threading.Thread(target=_watch_supervisor, args=(pipe, loop, pulse), daemon=True).start()
     _tell(pipe, READY)
     loop.run()
     return loop
@@ -77,10 +79,12 @@ def _tell(pipe: Pipe, word: bytes) -> None:
         pipe.send_bytes(word)
 
 
-def _watch_supervisor(pipe: Pipe, loop: Loop) -> None:
+def _watch_supervisor(pipe: Pipe, loop: Loop, pulse: Notifier) -> None:
+    seen = -1
     try:
         while pipe.recv_bytes():
-            pipe.send_bytes(ALIVE)
+            before, seen = seen, pulse.moved_at
+            pipe.send_bytes(ALIVE if seen > before else STUCK)
     except (EOFError, OSError):
         loop.stop()
 

@@ -20,10 +20,11 @@ from ..errors import DatabaseError, WorkerError
 from ..log import log
 from ..storage.identity import Identity
 from .heartbeat import LOST
+from .notify import Notifier
 from .settings import WorkerOptions
 
 READY, DONE, RECYCLE = b"ready", b"done", b"recycle"
-ASK, ALIVE = b"ask", b"alive"
+ASK, ALIVE, STUCK = b"ask", b"alive", b"stuck"
 _WINDOW = 60 * SECOND
 _DEATHS_PER_PROCESS = 10
 _LOOK = 0.5
@@ -66,6 +67,7 @@ class Member:
     def __init__(self, crew: Crew, share: int | None) -> None:
         self.share = share
         self.said: set[bytes] = set()
+        self.moved_at = 0  # when it last said that its work goes on
         self._asked: int | None = None
         self._due: int | None = None  # when the next word from it, or its end, should have come
         self.pipe, theirs = Pipe()
@@ -108,6 +110,7 @@ class Member:
             while self.pipe.poll():
                 word = self.pipe.recv_bytes()
                 self.said.add(word)
+                self.moved_at = now if word == ALIVE else self.moved_at
                 self._due = now + _TIME_TO_END if word in (DONE, RECYCLE) else None
         except (EOFError, OSError):
             return False
@@ -130,9 +133,10 @@ class Member:
 class Supervisor:
     """Keeps a number of worker processes alive until told to stop."""
 
-    def __init__(self, crew: Crew, clock: Clock) -> None:
+    def __init__(self, crew: Crew, clock: Clock, notifier: Notifier | None = None) -> None:
         self._crew = crew
         self._clock = clock
+        self._notifier = notifier or Notifier(None, None, clock)
         self._members: list[Member] = []
         self._deaths: deque[int] = deque()
         self._stops = 0
@@ -179,8 +183,15 @@ class Supervisor:
                 self._look_after(member)
             else:
                 self._bury(member)
-        if all(READY in member.said for member in self._members):
+        self._notify()
+
+    def _notify(self) -> None:
+        if not self.started.is_set() and all(READY in member.said for member in self._members):
             self.started.set()
+            self._notifier.ready()
+        if self.started.is_set():
+            moved_at = min((member.moved_at for member in self._members), default=self._clock.monotonic())
+            self._notifier.progress(f"{len(self._members)} processes", moved_at)
 
     def _look_after(self, member: Member) -> None:
         """Kill a process that does not react for as long as a lease, or does not end when its work has.
@@ -196,6 +207,7 @@ class Supervisor:
     def _pass_on_stops(self) -> None:
         while self._passed_on < self._stops:
             self._passed_on += 1
+            self._notifier.stopping()
             patience = self._crew.options.grace if self._passed_on == 1 else 0
             self._end_by = self._clock.monotonic() + patience + _TIME_TO_END
             for member in self._members:

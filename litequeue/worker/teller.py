@@ -28,6 +28,7 @@ from ..job import (
 from ..log import log
 from ..storage.transactions import afterwards
 from ..tasks import Task
+from . import logs
 
 _MOST = 10_000  # events that wait for their hooks
 _PATIENCE = 1 * SECOND
@@ -72,6 +73,15 @@ class Teller:
         """How attempts ended whose worker died, or has to stop; they are counted, too."""
         self._desk.minutes.count_ended(ended)
         self.tell_ended(ended)
+
+    def telling(self, verb: str, worker: int) -> Callable[[Sequence[Ended]], None]:
+        """The same, logged by this worker as well."""
+
+        def tell(ended: Sequence[Ended]) -> None:
+            logs.given_back(verb, ended, worker)
+            self.tell_given_up(ended)
+
+        return tell
 
     def tell_enqueued(self, ids: Iterable[int]) -> None:
         """Jobs that a worker made itself, as a schedule wants it."""

@@ -18,6 +18,7 @@ from ..queue import Queue
 from ..resolve import Resolver, import_apps, resolver_by
 from .firing import declare
 from .loop import Loop
+from .notify import Notifier
 from .settings import WorkerOptions
 from .stops import stop_signals
 from .supervisor import Crew, Supervisor
@@ -64,6 +65,7 @@ class Worker:
         log: str | None = None,
         resolver_by: str | None = None,
         host: AbstractEventLoop | None = None,
+        notifier: Notifier | None = None,
     ) -> None:
         self._queue = queue
         self._resolver_by = resolver_by  # a face for a framework finds its tasks in its own way
@@ -71,6 +73,7 @@ class Worker:
         self._apps = None if apps is None else tuple(apps)
         self._log = log
         self._host = host  # the event loop for coroutines, if not one of its own
+        self._notifier = notifier
         self._run: _Run | None = None  # in the background
         self._running: Loop | Supervisor | None = None
         self._error: BaseException | None = None
@@ -181,10 +184,18 @@ class Worker:
             )
         self._queue.desk.workers.refuse_backup()
         if self._options.processes:
-            return Supervisor(self._crew(), self._queue.clock)
+            return Supervisor(self._crew(), self._queue.clock, self._notifier)
         queue, resolver = self._queue, self._resolver()
         declare(queue, resolver.declared())
-        return Loop(queue.desk, resolver, self._options, queue.lease, queue.max_payload, self._host)
+        return Loop(
+            queue.desk,
+            resolver,
+            self._options,
+            queue.lease,
+            queue.max_payload,
+            self._host,
+            self._notifier,
+        )
 
     def _resolver(self) -> Resolver:
         if self._resolver_by is not None:

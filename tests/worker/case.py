@@ -26,6 +26,7 @@ from litequeue.testing import HandClock
 from litequeue.worker.execution import Execution
 from litequeue.worker.limits import Limits
 from litequeue.worker.loop import Loop
+from litequeue.worker.notify import Notifier
 from litequeue.worker.outcome import Assignment, LentTransaction
 from litequeue.worker.settings import WorkerOptions
 from tests.support import PATIENCE_SECONDS, folder_for
@@ -154,12 +155,19 @@ class FileCase(QuietCase):
         """Declare a function, and enqueue one job of it."""
         return self.declare(function, **options).enqueue(*args)
 
-    def loop(self, queue: Queue | None = None, **options: Any) -> Loop:
+    def loop(self, queue: Queue | None = None, notifier: Notifier | None = None, **options: Any) -> Loop:
         """A loop that is run by hand; `grace` in seconds."""
         chosen = queue or self.queue
         options["grace"] = round(options.get("grace", 10) * SECOND)
         resolver = Resolver(chosen.runnable, chosen)
-        return Loop(chosen.desk, resolver, WorkerOptions(**options), chosen.lease, chosen.max_payload)
+        return Loop(
+            chosen.desk,
+            resolver,
+            WorkerOptions(**options),
+            chosen.lease,
+            chosen.max_payload,
+            notifier=notifier,
+        )
 
     def burst(self, **options: Any) -> None:
         """Run all that is due in a worker of its own, to the end."""
