@@ -13,6 +13,7 @@ from typing import NamedTuple
 from urllib.parse import quote
 from wsgiref.types import StartResponse, WSGIEnvironment
 
+from .. import metrics
 from ..clock import Clock, SystemClock
 from ..errors import (
     DatabaseError,
@@ -97,6 +98,7 @@ class Dashboard:
             "GET /data/jobs": Route(guard.check_reading, self._jobs),
             "GET /data/errors": Route(guard.check_reading, self._errors),
             "GET /data/schedules": Route(guard.check_reading, self._schedules),
+            "GET /metrics": Route(guard.check_reading, self._metrics),
             "GET /events": Route(guard.check_reading, self._watch),
             "GET /session": Route(open_to_all, self._session),
             "POST /session": Route(open_to_all, self._enter),
@@ -177,6 +179,10 @@ class Dashboard:
     def _schedules(self, _: Request) -> Answer:
         with self._source.reading() as desk:
             return json_answer(pages.schedules(desk))
+
+    def _metrics(self, _: Request) -> Answer:
+        with self._source.reading() as desk:
+            return Answer(metrics.exposition(metrics.read(desk)).encode(), metrics.CONTENT_TYPE)
 
     def _watch(self, _: Request) -> Stream:
         stream = self._watchers.admit()

@@ -9,7 +9,7 @@ from litequeue.web.exchange import LARGEST_BODY
 from litequeue.web.guard import LOOPBACK, Guard
 from tests.web.case import BEARER, HOST, ORIGIN, TOKEN, WebCase
 
-READING = ("/data/overview", "/data/jobs", "/data/jobs/1", "/data/errors", "/data/schedules")
+READING = ("/data/overview", "/data/jobs", "/data/jobs/1", "/data/errors", "/data/schedules", "/metrics")
 CANCEL = {"verb": "cancel", "job": 1}
 
 

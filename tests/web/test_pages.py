@@ -131,6 +131,13 @@ class TestLooking(WebCase):
             json.loads(first.removeprefix("event: look\ndata: "))["queues"][0]["queue"], "default"
         )
 
+    def test_metrics(self) -> None:
+        self.enqueue(queue="ünï")
+        found = self.get("/metrics")
+        self.assertEqual(found.headers["Content-Type"], "text/plain; version=0.0.4; charset=utf-8")
+        self.assertIn('\nlitequeue_jobs{queue="ünï",state="ready"} 1\n', found.body.decode())
+        self.assertEqual(found.body.decode(), self.cli("metrics", self.file).out)
+
     def test_schedules(self) -> None:
         self.schedule("hourly")
         (found,) = self.get("/data/schedules").json["schedules"]
