@@ -13,7 +13,7 @@ from ..desk import Desk
 _EVERY = SECOND // 2  # or what a fast worker ends would fill the disk, however short the retention
 _EVERY_WHEN_IDLE = 10 * SECOND
 _FOR, _FOR_WHEN_IDLE = SECOND // 10, SECOND // 4  # so that a beat still comes every second
-_SMALLEST_STEP, _LARGEST_STEP = 1_000, 8_000  # jobs; 2 to 20 ms of the write lock, 7 to 50 on a busy machine
+_SMALLEST_STEP, _LARGEST_STEP = 1_000, 4_000  # jobs; 2 to 10 ms of the write lock, thrice that under load
 _BREATH = 0.004
 # Free pages that are not given back, for the next jobs would take them: 1 MB, or 16 MB while there are many.
 _SPARE, _SPARE_WHEN_BUSY = 256, 4_096
