@@ -14,7 +14,7 @@ import unittest
 from pathlib import Path
 from typing import Any
 
-from tests.support import PATIENCE_SECONDS, folder_for
+from tests.support import PATIENCE_SECONDS
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 # Between us and the browser: it moves the ends of the pipes to where the browser looks for them.
@@ -40,10 +40,9 @@ _OPTIONS = (
 class Browser:
     """One browser with one page. What its page complains about is gathered in `complaints`."""
 
-    def __init__(self, test: unittest.TestCase) -> None:
+    def __init__(self, profile: Path) -> None:
         if CHROMIUM is None:
             raise unittest.SkipTest("no Chromium here: apt-get install chromium")
-        profile = folder_for(test)
         to_browser, self._out = os.pipe()
         self._in, from_browser = os.pipe()
         ends = (to_browser, from_browser)
@@ -65,7 +64,6 @@ class Browser:
         )
         for end in ends:
             os.close(end)
-        test.addCleanup(self._close)
         self._buffer = b""
         self._last = 0
         self._session: str | None = None
@@ -78,7 +76,8 @@ class Browser:
         for domain in ("Page", "Runtime", "Log", "Network"):
             self.command(f"{domain}.enable")
 
-    def _close(self) -> None:
+    def close(self) -> None:
+        """End the browser."""
         self._session = None
         os.write(self._out, b'{"id":0,"method":"Browser.close"}\0')
         try:
@@ -132,6 +131,14 @@ class Browser:
                 self.complaints.append(f"{params['entry']['text']} {params['entry'].get('url', '')}")
 
     # --- the page ------------------------------------------------------------------------------------
+
+    def forget(self) -> None:
+        """Be as new: no page, no cookie, nothing heard."""
+        self.go("about:blank")
+        self.command("Network.clearBrowserCookies")
+        self.prefer("light")
+        self.resize(1280, 900)
+        self.complaints.clear()
 
     def go(self, url: str) -> None:
         """Load a page."""

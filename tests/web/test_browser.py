@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import tempfile
 import unittest
+from pathlib import Path
+from typing import ClassVar
 from urllib.parse import quote
 
 from tests.web.browser import Browser
@@ -11,17 +14,26 @@ from tests.web.case import TOKEN
 from tests.web.test_live import Served
 
 HOSTILE = '</script><script>window.owned = 1</script><img src=x onerror="window.owned = 1">'
+FOCUS_IS_SEEN = "getComputedStyle(document.activeElement).outlineStyle !== 'none'"
 NARROW = "document.documentElement.scrollWidth <= innerWidth"
 
 
 class TestPage(unittest.TestCase):
-    """One browser, one story: a browser takes a second to start."""
+    """All in one browser, which takes seconds to start."""
+
+    browser: ClassVar[Browser]
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        profile = cls.enterClassContext(tempfile.TemporaryDirectory(ignore_cleanup_errors=True))
+        cls.browser = Browser(Path(profile))
+        cls.addClassCleanup(cls.browser.close)
 
     def setUp(self) -> None:
+        self.browser.forget()
         self.served = Served(self)
         self.hostile = self.served.queue.enqueue(HOSTILE.replace(" ", "_")[:40] + ":x", HOSTILE)
-        self.browser = Browser(self)
-        self.browser.resize(1280, 900)
+        self.served.queue.enqueue("app:wide", args=("w" * 300,), queue="w" * 200, tags=["w" * 100])
         self.browser.go(self.served.url)
         self.browser.wait_for("document.querySelector('.pulse.live')")
 
@@ -44,9 +56,9 @@ class TestPage(unittest.TestCase):
     def test_it_shows_the_file_and_what_changes_in_it(self) -> None:
         browser = self.browser
         browser.wait_for("document.querySelector('#queue-default')")
-        self.assertEqual(browser.ask("document.querySelectorAll('svg[role=img][aria-label]').length"), 3)
+        self.assertEqual(browser.ask("document.querySelectorAll('svg[role=img][aria-label]').length"), 4)
         self.served.queue.enqueue("app:more")
-        browser.wait_for("document.querySelector('#all-ready').parentNode.nextSibling.textContent === '3'")
+        browser.wait_for("document.querySelector('#all-ready').parentNode.nextSibling.textContent === '4'")
         # whatever is stored is text
         self.open("#/jobs", f"document.querySelector('#job-{self.hostile.id}')")
         self.open(f"#/jobs/{self.hostile.id}", f"document.title.startsWith('Job {self.hostile.id}')")
@@ -57,6 +69,7 @@ class TestPage(unittest.TestCase):
         for address, sign in (
             ("#/", "document.querySelector('#queue-default')"),
             ("#/jobs", "document.querySelector('form.filters')"),
+            ("#/jobs/3", "document.title.startsWith('Job 3')"),
             (f"#/jobs/{self.hostile.id}", "document.querySelector('pre')"),
             ("#/errors", "document.title.startsWith('Errors')"),
             ("#/schedules", "document.title.startsWith('Schedules')"),
@@ -95,5 +108,11 @@ class TestPage(unittest.TestCase):
         browser.press("Enter", 13)
         browser.wait_for("document.querySelector('h1 .cancelled')")
         self.assertIn(f"job {job.id}", browser.ask("document.querySelector('[role=status]').textContent"))
+        # what takes the place of a button takes its focus, too
+        self.open("#/", "document.querySelector('#pause-queue-default')")
+        self.focus_by_tab("pause-queue-default")
+        browser.press("Enter", 13)
+        browser.wait_for("document.activeElement.textContent === 'Resume'")
+        self.assertTrue(browser.ask(FOCUS_IS_SEEN))
         self.assertEqual(job.refresh().state, "cancelled")
         self.assertFalse(browser.ask("document.cookie"))

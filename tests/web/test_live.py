@@ -9,6 +9,7 @@ import sqlite3
 import threading
 import unittest
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 from unittest import mock
 
@@ -182,6 +183,30 @@ class TestServer(unittest.TestCase):
         connection.request("HEAD", "/")
         answer = connection.getresponse()
         self.assertEqual((answer.status, answer.read()), (200, b""))
+
+    def test_it_takes_on_no_more_than_it_can_answer(self) -> None:
+        with mock.patch("litequeue.web.server._MOST_REQUESTS", 1):
+            served = Served(self)
+        with socket.create_connection(("127.0.0.1", served.server.server_port)) as idle:
+            idle.sendall(b"GET / HTTP/1.1\r\n")
+            with socket.create_connection(("127.0.0.1", served.server.server_port)) as second:
+                second.settimeout(PATIENCE_SECONDS)
+                self.assertEqual(second.recv(1), b"")
+        status = None
+        while status != 200:  # the place is free a moment after the first has gone
+            connection = served.connection()
+            self.addCleanup(connection.close)
+            with suppress(OSError, http.client.HTTPException):
+                connection.request("GET", "/")
+                status = connection.getresponse().status
+
+    def test_it_binds_the_newer_addresses(self) -> None:
+        try:
+            server = Server("::1", 0, lambda *_: [])
+        except InvalidOption as error:
+            self.skipTest(f"no such address here: {error}")
+        self.addCleanup(server.server_close)
+        self.assertEqual(server.url, f"http://[::1]:{server.server_port}/")
 
 
 class TestCommand(unittest.TestCase):

@@ -21,8 +21,9 @@ async function ask(address, body) {
   const headers = { "Content-Type": "application/json", "X-Word": session.word ?? "" };
   const answer = await fetch(address, body && { method: "POST", body: JSON.stringify(body), headers });
   const found = await answer.json();
-  if (!answer.ok) throw new Error(found.error);
-  return found;
+  if (answer.ok) return found;
+  if (answer.status === 401) await meet(); // the token may be another one by now
+  throw new Error(found.error);
 }
 
 const look = async () => (newest ??= await ask("data/overview"));
@@ -74,7 +75,8 @@ async function signIn() {
 /** A button that does something to a job, a queue, a schedule, or all that failed with an error. */
 function button(verb, kind, target, question) {
   const label = verb === "run" ? "Run now" : verb[0].toUpperCase() + verb.slice(1);
-  const about = { id: `${verb}-${kind}-${target}`, "aria-label": `${label} ${kind} ${target}` };
+  const place = verb === "resume" ? "pause" : verb; // one takes the other's place, and its focus
+  const about = { id: `${place}-${kind}-${target}`, "aria-label": `${label} ${kind} ${target}` };
   const act = () => doIt(verb, kind, target, label, question).catch((error) => say(error.message, true));
   return h("button", { type: "button", ...about, onclick: act }, label);
 }
@@ -113,7 +115,7 @@ async function show() {
 }
 
 function put(content, address, path) {
-  const focused = document.activeElement.id, isMoved = shown !== null && address !== shown;
+  const isMoved = shown !== null && address !== shown, back = keeper();
   shown = address;
   $("main").replaceChildren(...content);
   for (const link of document.querySelectorAll("header nav a")) {
@@ -122,7 +124,17 @@ function put(content, address, path) {
     if (isHere) link.setAttribute("aria-current", "page");
   }
   if (isMoved) $("main").focus();
-  else if (focused) $(focused)?.focus();
+  else back();
+}
+
+/** What gives the new elements the focus and the scroll positions that those before them had. */
+function keeper() {
+  const main = $("main"), focused = document.activeElement, had = main.contains(focused) && focused !== main;
+  const scrolled = [...main.querySelectorAll("[tabindex]")].map((each) => [each.id, each.scrollLeft, each.scrollTop]);
+  return () => {
+    if (had) ($(focused.id) ?? main).focus({ preventScroll: true });
+    for (const [id, left, top] of scrolled) $(id)?.scrollTo(left, top);
+  };
 }
 
 /** Whether somebody types, chooses, is asked something, or has marked text. */
@@ -156,8 +168,8 @@ async function again() {
 }
 
 function hear(found) {
-  const known = newest?.alarms.map((alarm) => alarm.text) ?? found.alarms.map((alarm) => alarm.text);
-  const news = found.alarms.find((alarm) => !known.includes(alarm.text) && alarm.kind !== "overdue");
+  const key = (alarm) => `${alarm.kind} ${alarm.about}`, known = (newest ?? found).alarms.map(key);
+  const news = found.alarms.find((alarm) => !known.includes(key(alarm)));
   if (news) say(news.text, true);
   newest = found;
   clock.ahead = Date.parse(found.now) - Date.now();

@@ -37,10 +37,10 @@ export function table(caption, columns, rows, empty) {
 
 /** What may be wider than the page; it is scrolled by itself, with the keyboard too. */
 export const wide = (name, content) =>
-  h("div", { class: "scroll", role: "region", "aria-label": name, tabindex: "0" }, content);
+  h("div", { class: "scroll", role: "region", "aria-label": name, id: `scroll-${name}`, tabindex: "0" }, content);
 
 /** Text as a program wrote it. */
-export const code = (name, text) => h("pre", { tabindex: "0", "aria-label": name }, text);
+export const code = (name, text) => h("pre", { "aria-label": name, id: `code-${name}`, tabindex: "0" }, text);
 
 /** A name, which may be broken behind its punctuation. */
 export const name = (text) => text.split(/(?<=[:./-])/).flatMap((part) => [part, h("wbr")]);

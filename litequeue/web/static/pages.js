@@ -185,7 +185,8 @@ export async function errors({ ask, button }) {
     ["jobs failed", "n wide", (one) => count(one.jobs_failed, "failed")],
     ["last", "when wide", (one) => when(one.last_at)],
     ["last message", "cut wide", (one) => h("span", { title: one.message }, one.message)],
-    ["", "act", (one) => one.jobs_failed > 0 && button("retry", "error", one.error, `Retry ${number(one.jobs_failed)} failed jobs?`)],
+    ["", "act", (one) => one.jobs_failed > 0 &&
+      button("retry", "error", one.error, `Retry all ${number(one.jobs_failed)} that failed so?`)],
   ], found.errors, "No attempt has failed.")];
 }
 
