@@ -11,6 +11,15 @@
 `python manage.py litequeue_worker` runs them.
 """
 
-from .backend import LiteQueueBackend
+from typing import TYPE_CHECKING
 
-__all__ = ["LiteQueueBackend"]
+if TYPE_CHECKING:
+    from .backend import LiteQueueBackend as LiteQueueBackend
+
+
+def __getattr__(name: str) -> object:
+    if name == "LiteQueueBackend":  # what looks through packages, as unittest does, need not have Django
+        from .backend import LiteQueueBackend
+
+        return LiteQueueBackend
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
