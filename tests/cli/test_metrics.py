@@ -15,7 +15,9 @@ from litequeue.clock import SECOND
 from litequeue.storage.minutes import Minutes
 from litequeue.traffic import Times, Traffic, measured
 from tests.cli.case import HOUR, MINUTE, NOON, CommandCase
+from tests.repository import ROOT
 
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 HOSTILE = ['say "no"\\', "two\nlines\r", "\x1b[2J\x07", "{}=,# ünï 漢字 \U0001f600", "\u2028\u202e", " "]
 INSERT = "INSERT INTO litequeue_job (task, queue) VALUES ('app:task', ?)"
 LABEL = re.compile(r'(\w+)="((?:[^"\\\n]|\\[\\n"])*)"')
@@ -99,6 +101,11 @@ litequeue_log_bytes 0""",
                 'litequeue_run_seconds_bucket{queue="mail",le="+Inf"} 3',
             ],
         )
+
+    def test_the_readme_names_each_of_them(self) -> None:
+        told = README.partition("\n## Metrics\n")[2].partition("\n## ")[0]
+        shown = re.findall(r"(?m)^# TYPE (\w+)", metrics.exposition(READINGS))
+        self.assertEqual(re.findall(r"`(litequeue_\w+)`", told), shown)
 
     @given(st.lists(st.integers(0, 2**50), max_size=50))
     @settings(max_examples=50, deadline=None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -274,6 +275,17 @@ class TestProcesses(DjangoTest):
         self.assertEqual(worker.wait(), 0, worker.said)
         for result in results:
             self.assertIn(f"Task id={result.id} path={result.task.module_path} state=SUCCESSFUL", worker.said)
+
+    def test_systemd_hears_when_it_works_and_when_it_stops(self) -> None:
+        address = str(folder_for(self) / "notify")
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+            manager.bind(address)
+            manager.settimeout(PATIENCE_SECONDS)
+            worker = Command(self, NOTIFY_SOCKET=address)
+            self.assertEqual(manager.recv(100), b"READY=1")
+            self.assertEqual(worker.terminate(), 0, worker.said)
+            while manager.recv(100) != b"STOPPING=1":
+                pass
 
     def test_a_file_that_is_gone_ends_it(self) -> None:
         worker = Command(self, "--backend", "stubborn")

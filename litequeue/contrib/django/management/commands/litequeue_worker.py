@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
@@ -14,6 +15,7 @@ from litequeue.contrib.django.backend import LiteQueueBackend
 from litequeue.contrib.django.framework import task_backends
 from litequeue.errors import DatabaseError, LiteQueueError
 from litequeue.worker import Worker
+from litequeue.worker.notify import taken_from
 
 _RESOLVER = "litequeue.contrib.django.finding:worker_resolver"
 
@@ -49,7 +51,9 @@ class Command(BaseCommand):  # type: ignore[misc,unused-ignore]
             kind = configure(args) if args.verbosity else None
             with backend.given.own_queue() as queue:
                 tell_begin(queue.desk.database.path, options)
-                _run(Worker(queue, options, log=kind, resolver_by=_RESOLVER), in_background)
+                notifier = taken_from(os.environ, queue.clock)
+                worker = Worker(queue, options, log=kind, resolver_by=_RESOLVER, notifier=notifier)
+                _run(worker, in_background)
         except DatabaseError as error:
             raise CommandError(str(error), returncode=FAILED_BY_FILE) from error
         except LiteQueueError as error:
