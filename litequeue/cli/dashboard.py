@@ -44,10 +44,11 @@ def run_dashboard(args: argparse.Namespace, terminal: Terminal) -> int:
     """Serve until Ctrl-C."""
     with looking(args.file, terminal.clock):
         pass  # refuses a file that is missing, or that is somebody else's
-    token = args.token or os.environ.get(_VARIABLE) or secrets.token_urlsafe(24)
+    given = args.token or os.environ.get(_VARIABLE)
+    token = given or secrets.token_urlsafe(24)
     guard = guard_of(args.host, args.name, token)
     with Server(args.host, args.port, Dashboard(FileSource(args.file, terminal.clock), guard)) as server:
-        tell(terminal, server.url, token, free=guard.free_reading)
+        tell(terminal, server.url, None if given else token, free=guard.free_reading)
         with suppress(KeyboardInterrupt):
             server.serve_forever()
     return DONE
@@ -61,9 +62,13 @@ def guard_of(host: str, names: list[str], token: str) -> Guard:
     return Guard(token, hosts, free_reading=is_loopback(host))
 
 
-def tell(terminal: Terminal, url: str, token: str, *, free: bool) -> None:
+def tell(terminal: Terminal, url: str, token: str | None, *, free: bool) -> None:
     """Say where it is, and how to act there; what stands behind # no browser sends, so no log holds it."""
     terminal.say(f"{url}  (Ctrl-C ends it)")
-    terminal.say(f"token: {token}")
-    terminal.say(f"to {'act' if free else 'look and act'}, sign in with it, or open {url}#token={token}")
+    what = "act" if free else "look and act"
+    if token is None:
+        terminal.say(f"to {what}, sign in with the token that you gave")
+    else:
+        terminal.say(f"token: {token}")
+        terminal.say(f"to {what}, sign in with it, or open {url}#token={token}")
     terminal.out.flush()

@@ -129,7 +129,7 @@ class Dashboard:
         except LiteQueueError as error:
             return json_answer({"error": str(error)}, _status_of(error))
         except Exception:
-            log.exception("the dashboard could not answer %s %s", request.method, request.path)
+            log.exception("the dashboard could not answer %s %r", request.method, request.path)
             text = "something went wrong here; the log of the dashboard tells what"
             return json_answer({"error": text}, HTTPStatus.INTERNAL_SERVER_ERROR)
 

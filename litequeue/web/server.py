@@ -71,7 +71,7 @@ class _Handler(WSGIRequestHandler):
     timeout = _PATIENCE_SECONDS
 
     def log_message(self, format: str, *args: Any) -> None:
-        log.debug("dashboard: %s %s", self.client_address[0], format % args)
+        log.debug("dashboard: %s %r", self.client_address[0], format % args)
 
     def address_string(self) -> str:
         """Who asks, without asking a name server."""

@@ -80,9 +80,9 @@ class TestPage(unittest.TestCase):
         browser.prefer("dark")
         self.assertNotEqual(browser.ask("getComputedStyle(document.body).backgroundColor"), light)
 
-    def test_it_shows_nothing_before_one_has_signed_in(self) -> None:
-        browser, closed = self.browser, Served(self, free_reading=False)
-        browser.go(closed.url)
+    def test_below_a_prefix_it_shows_nothing_before_one_has_signed_in(self) -> None:
+        browser, closed = self.browser, Served(self, free_reading=False, prefix="/admin/jobs")
+        browser.go(closed.url.rstrip("/"))
         browser.wait_for("document.querySelector('#signing[open]')")
         self.assertNotIn("default", browser.ask("document.body.innerText"))
         browser.go("about:blank")
@@ -108,6 +108,13 @@ class TestPage(unittest.TestCase):
         browser.press("Enter", 13)
         browser.wait_for("document.querySelector('h1 .cancelled')")
         self.assertIn(f"job {job.id}", browser.ask("document.querySelector('[role=status]').textContent"))
+        # jobs are found
+        self.open("#/jobs", "document.querySelectorAll('tbody tr').length === 3")
+        self.focus_by_tab("filter-task")
+        browser.type("app:first")
+        browser.press("Enter", 13)
+        browser.wait_for(f"location.hash.endsWith('app%3Afirst') && document.querySelector('#job-{job.id}')")
+        browser.wait_for("document.querySelectorAll('tbody tr').length === 1")
         # what takes the place of a button takes its focus, too
         self.open("#/", "document.querySelector('#pause-queue-default')")
         self.focus_by_tab("pause-queue-default")

@@ -8,10 +8,11 @@ import socket
 import sqlite3
 import threading
 import unittest
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any
 from unittest import mock
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from litequeue import Queue
 from litequeue.cli.dashboard import guard_of
@@ -102,22 +103,34 @@ class TestPulse(unittest.TestCase):
         self.assertIsNone(marks(":memory:"))
 
 
+def mounted(app: WSGIApplication, prefix: str) -> WSGIApplication:
+    """The application below a prefix of somebody's own."""
+
+    def serve(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        environ["SCRIPT_NAME"] = prefix
+        environ["PATH_INFO"] = environ["PATH_INFO"].removeprefix(prefix)
+        return app(environ, start_response)
+
+    return serve
+
+
 class Served:
     """A dashboard on a free port."""
 
-    def __init__(self, test: unittest.TestCase, *, free_reading: bool = True) -> None:
+    def __init__(self, test: unittest.TestCase, *, free_reading: bool = True, prefix: str = "") -> None:
         self.path = str(folder_for(test, in_memory=True) / "jobs.db")
         self.queue = Queue(self.path, durability="normal")
         test.addCleanup(self.queue.close)
         self.job = self.queue.enqueue("app:first")
         guard = Guard(TOKEN, LOOPBACK, free_reading=free_reading)
-        self.server = Server("127.0.0.1", 0, Dashboard(FileSource(self.path, SystemClock()), guard))
+        app = mounted(Dashboard(FileSource(self.path, SystemClock()), guard), prefix)
+        self.server = Server("127.0.0.1", 0, app)
         test.addCleanup(self.server.server_close)
         thread = threading.Thread(target=self.server.serve_forever, args=(0.02,))
         thread.start()
         test.addCleanup(thread.join, PATIENCE_SECONDS)
         test.addCleanup(self.server.shutdown)
-        self.url = self.server.url
+        self.url = self.server.url.rstrip("/") + f"{prefix}/"
 
     def connection(self) -> http.client.HTTPConnection:
         return http.client.HTTPConnection("127.0.0.1", self.server.server_port, timeout=PATIENCE_SECONDS)
@@ -210,20 +223,30 @@ class TestServer(unittest.TestCase):
 
 
 class TestCommand(unittest.TestCase):
-    def test_it_says_where_it_is_and_the_token_never_in_what_a_browser_sends(self) -> None:
+    def said(self, *options: str) -> str:
+        """What the command says before it serves."""
         path = str(folder_for(self) / "jobs.db")
         with Queue(path) as queue:
             queue.pause()
-        out = Paper()
-        terminal = Terminal(out, Paper(), Paper(), SystemClock())
+        out, err = Paper(), Paper()
         with mock.patch.object(Server, "serve_forever", side_effect=KeyboardInterrupt):
-            code = run(["dashboard", path, "--port", "0"], terminal)
-        self.assertEqual(code, 0)
-        self.assertRegex(
-            out.getvalue(), r"\Ahttp://127\.0\.0\.1:\d+/  \(Ctrl-C ends it\)\ntoken: [\w-]{32}\n"
-        )
-        token = out.getvalue().partition("token: ")[2].partition("\n")[0]
-        self.assertRegex(out.getvalue(), rf"http://127\.0\.0\.1:\d+/#token={token}\n")
+            code = run(
+                ["dashboard", path, "--port", "0", *options], Terminal(out, err, Paper(), SystemClock())
+            )
+        self.assertEqual((code, err.getvalue()), (0, ""))
+        return out.getvalue()
+
+    def test_it_says_where_it_is_and_the_token_never_in_what_a_browser_sends(self) -> None:
+        said = self.said()
+        self.assertRegex(said, r"\Ahttp://127\.0\.0\.1:\d+/  \(Ctrl-C ends it\)\ntoken: [\w-]{32}\n")
+        token = said.partition("token: ")[2].partition("\n")[0]
+        self.assertRegex(said, rf"to act, .*http://127\.0\.0\.1:\d+/#token={token}\n")
+        self.assertIn("to look and act", self.said("--host", "0.0.0.0"))
+
+    def test_a_token_that_was_given_is_not_said(self) -> None:
+        self.assertNotIn(TOKEN, self.said("--token", TOKEN))
+        with mock.patch.dict("os.environ", LITEQUEUE_TOKEN=TOKEN):
+            self.assertIn("that you gave", self.said())
 
     def test_reading_is_free_on_this_machine_only(self) -> None:
         for host in ("127.0.0.1", "127.0.0.2", "::1", "localhost"):
