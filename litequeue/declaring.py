@@ -43,9 +43,18 @@ class Declarations:
         return cast(Producer, self)  # the queue, which adds how calls are stored
 
     @overload
-    def task(self, function: Callable[P, Coroutine[Any, Any, R]], /) -> AsyncTask[P, R]: ...
+    def task(
+        self,
+        function: Callable[P, Coroutine[Any, Any, R]],
+        /,
+        *,
+        name: str | None = None,
+        **options: Unpack[DeclareOptions],
+    ) -> AsyncTask[P, R]: ...
     @overload
-    def task(self, function: Callable[P, R], /) -> Task[P, R]: ...
+    def task(
+        self, function: Callable[P, R], /, *, name: str | None = None, **options: Unpack[DeclareOptions]
+    ) -> Task[P, R]: ...
     @overload
     def task(self, /, *, name: str | None = None, **options: Unpack[DeclareOptions]) -> Declare: ...
     def task(self, function: Any = None, /, *, name: str | None = None, **options: Any) -> Any:
@@ -53,8 +62,6 @@ class Declarations:
 
         With `cron=` or `every=` workers enqueue it by themselves: see `schedules.add`.
         """
-        if function is not None:
-            return self._declare(function, name, NO_OPTIONS)
         given = {key: options.pop(key) for key in TIMING if key in options}
         timing = timing_of(given) if given else None
         chosen = checked(options)
@@ -63,10 +70,14 @@ class Declarations:
             raise InvalidOption("connection belongs to one call: task.using(connection=…).enqueue(…)")
         if chosen.after is not UNSET:
             raise InvalidOption("after belongs to one call: task.using(after=[job]).enqueue(…)")
-        return lambda decorated: self._declare(decorated, name, chosen, timing)
+
+        def declare(decorated: Any) -> Task[..., Any]:
+            return self._declare(decorated, name, chosen, timing)
+
+        return declare if function is None else declare(function)
 
     def _declare(
-        self, function: Any, name: str | None, options: Options, timing: Timing | None = None
+        self, function: Any, name: str | None, options: Options, timing: Timing | None
     ) -> Task[..., Any]:
         if isinstance(function, Task):
             raise InvalidTask(f"{function.name} is a task already; declare the function itself")

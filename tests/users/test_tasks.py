@@ -57,6 +57,13 @@ class TestWhatCanBeATask(QueueCase):
                     with self.subTest(repr(thing)), self.assertRaisesRegex(InvalidTask, message):
                         form(thing)
 
+    def test_a_function_and_its_options_may_be_given_at_once(self) -> None:
+        task = self.queue.task(add, name="twice", priority=5)
+        self.assertEqual(task.enqueue(2).refresh().priority, 5)
+        self.assertEqual(task.name, "twice")
+        with self.assertRaises(InvalidOption):
+            self.queue.task(add, prioritty=5)  # type: ignore[call-overload]
+
     def test_a_task_is_not_declared_twice(self) -> None:
         task = self.queue.task(add)
         with self.assertRaisesRegex(InvalidTask, "is a task already"):
