@@ -134,6 +134,7 @@ class TestGuard(WebCase):
 
     def test_leaving_takes_the_cookie_away(self) -> None:
         cookie, word = self.enter()
+        self.assertEqual(self.post("/leave", {}, Cookie=cookie, Origin=ORIGIN).status, 403)
         left = self.post("/leave", {}, Cookie=cookie, Origin=ORIGIN, X_Word=word)
         self.assertIn("Max-Age=0", left.headers["Set-Cookie"])
 
