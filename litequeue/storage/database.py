@@ -149,26 +149,22 @@ class Database:
             return operation(connection)
 
     @contextmanager
-    def joining(self, connection: Connection) -> Iterator[Connection]:
+    def joining(self, connection: Connection) -> Iterator[Lent]:
         """Within the block, what this thread reads and writes here goes through the connection of `begin`."""
         lent = self._lent
         assert lent is not None and lent.connection is connection
         with transactions.entering(lent):
-            yield connection
+            yield lent
 
     def joined(self) -> Connection | None:
-        """The connection whose transaction this thread is in, if any.
-
-        It may be lent by another `Database` on the same file: a worker lends its own, and the module of the
-        task enqueues through another. To wait for it there would be to wait for itself.
-        """
+        """The connection whose transaction this thread is in, if any; a task's was lent by its worker's."""
         if self._pid != os.getpid():
             self.start_afresh()
         lent = transactions.entered()
         if lent is None:
             return None
         is_here = lent is self._lent or (lent.identity == self.files.identity and not self.read_only)
-        return lent.connection if is_here else None
+        return transactions.connection_of(lent, self.path) if is_here else None
 
     # --- the file ----------------------------------------------------------------------------------
 

@@ -33,6 +33,7 @@ class Lent:
     thread: int = field(default_factory=threading.get_ident)
     connection: Connection | None = None
     ended: bool = False
+    is_taken: bool = False  # rolled back under the hands of the block that writes through it
     afterwards: list[Callable[[], None]] = field(default_factory=list)  # called when it was committed
 
 
@@ -52,10 +53,24 @@ def entering(lent: Lent) -> Iterator[None]:
 
 
 def entered() -> Lent | None:
-    """The transaction that this thread is in, of whatever file, unless it is over."""
+    """The transaction that this thread is in, of whatever file, unless it is over and was left."""
     lent = _entered.get()
-    is_here = lent is not None and not lent.ended and lent.thread == threading.get_ident()
-    return lent if is_here else None
+    if lent is None or (lent.ended and not lent.is_taken) or lent.thread != threading.get_ident():
+        return None
+    return lent
+
+
+def connection_of(lent: Lent, path: str) -> Connection | None:
+    """Its connection. Raises `DatabaseError` when it was rolled back under the hands of its block.
+
+    What the block goes on to write must not be stored by itself.
+    """
+    if lent.is_taken:
+        raise errors.DatabaseError(
+            f"{path}: the transaction of this block was rolled back, because the worker stopped or lost the "
+            "job; leave the block"
+        )
+    return lent.connection
 
 
 def run_on_foreign(

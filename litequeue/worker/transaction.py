@@ -10,6 +10,7 @@ from typing import Any
 
 from ..errors import DatabaseError, LiteQueueError
 from ..storage.database import Database
+from ..storage.transactions import Lent
 from ..tasks import Task
 
 
@@ -21,6 +22,7 @@ class TaskTransaction:
         self._connection: Connection | None = None
         self._last: Connection | None = None
         self._joined: ExitStack | None = None
+        self._lent: Lent | None = None
         self._lock = threading.Lock()
         self._spoiled = False
         self.aborted = False
@@ -38,7 +40,7 @@ class TaskTransaction:
         if self._connection is None:
             self._connection = self._last = self._database.begin()
             self._joined = ExitStack()
-            self._joined.enter_context(self._database.joining(self._connection))
+            self._lent = self._joined.enter_context(self._database.joining(self._connection))
         try:
             yield self._connection
         except BaseException:
@@ -58,6 +60,8 @@ class TaskTransaction:
         connection = self._connection
         if connection is not None:
             self.aborted = True
+            if self._lent is not None:
+                self._lent.is_taken = True
             connection.interrupt()
         self.end(lambda _: False)
 

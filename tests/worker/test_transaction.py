@@ -10,7 +10,7 @@ from sqlite3 import Connection
 from typing import Any
 from unittest import mock
 
-from litequeue import Cancel, Job, Reject, RetryLater, Snooze, State, current_job
+from litequeue import Cancel, DatabaseError, Job, Reject, RetryLater, Snooze, State, current_job
 from litequeue.context import RunningJob
 from litequeue.worker.limits import Limits
 from tests.support import PATIENCE_SECONDS, Program
@@ -322,6 +322,32 @@ class EndedByOthers(TransactionCase):
         self.assertTrue(worker.join(PATIENCE_SECONDS), "the worker waits for the task")
         self.assertEqual((job.refresh().state, job.failures, self.ledger), (State.READY, 0, []))
         go_on.set()
+
+    def test_what_is_enqueued_where_it_was_taken_away_is_not_stored(self) -> None:
+        opened, go_on, tried = self.events(3)
+        found: list[str] = []
+
+        def work() -> None:
+            with this_job().transaction():
+                opened.set()
+                go_on.wait()
+                try:
+                    self.queue.enqueue("app:next")
+                except DatabaseError as error:
+                    found.append(str(error))
+                finally:
+                    tried.set()
+
+        job = self.enqueue(work)
+        worker = self.queue.worker().start()
+        wait_for(opened)
+        worker.stop()
+        worker.stop()
+        worker.join(PATIENCE_SECONDS)
+        go_on.set()
+        wait_for(tried)
+        self.assertEqual([each.id for each in self.queue.jobs()], [job.id])
+        self.assertIn("was rolled back", found[0])
 
     def test_the_end_of_the_grace_does_not_wait_either_and_never_completes_without_the_writes(self) -> None:
         opened, go_on = self.events(2)
