@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from .database import Database
 
 T = TypeVar("T")
+_LONGEST_STATEMENT = 0.05  # seconds
 
 
 @dataclass(slots=True, eq=False)
@@ -103,11 +104,37 @@ def end(lent: Lent) -> None:
     """Roll back what was not committed, and close the connection, unless the file is in memory."""
     connection = lent.connection
     if connection is not None and not lent.ended:
-        roll_back(connection)
+        if lent.is_taken:
+            _wrest(connection, is_shared=lent.identity is None)
+        else:
+            roll_back(connection)
         connection.row_factory, connection.text_factory = None, readable
-        if lent.identity is not None:
+        if lent.identity is not None and not lent.is_taken:
             connection.close()
     lent.ended = True  # only now: a signal may have this done again
+
+
+def _wrest(connection: Connection, *, is_shared: bool) -> None:
+    """Roll back while another thread may be in mid-statement, and let it write no more.
+
+    To close the connection would crash the interpreter then. Only what does not end by itself is interrupted:
+    that rolls back by itself, and beside an open cursor would interrupt all that we do, too.
+    """
+    hurry = threading.Timer(_LONGEST_STATEMENT, connection.interrupt)
+    hurry.start()
+    try:
+        if not is_shared:
+            connection.isolation_level = "IMMEDIATE"  # or a write after an interrupted one commits by itself
+            connection.execute("PRAGMA query_only = ON")
+        roll_back(connection)
+    finally:
+        hurry.cancel()
+
+
+def put_away(lent: Lent) -> None:
+    """Close what was rolled back under the hands of a block, now that it was left."""
+    if lent.is_taken and lent.ended and lent.connection is not None and lent.identity is not None:
+        lent.connection.close()
 
 
 def forsake(lent: Lent) -> Connection | None:

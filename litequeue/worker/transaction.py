@@ -10,7 +10,7 @@ from typing import Any
 
 from ..errors import DatabaseError, LiteQueueError
 from ..storage.database import Database
-from ..storage.transactions import Lent
+from ..storage.transactions import Lent, put_away
 from ..tasks import Task
 
 
@@ -53,16 +53,15 @@ class TaskTransaction:
         """The task has returned: its thread no longer writes through it."""
         if self._joined is not None:
             self._joined.close()
+        if self._lent is not None:
+            put_away(self._lent)
 
     def abort(self) -> None:
         """Roll back under the hands of a task that hangs."""
         self._spoiled = True
-        connection = self._connection
-        if connection is not None:
+        if self._connection is not None and self._lent is not None:
             self.aborted = True
-            if self._lent is not None:
-                self._lent.is_taken = True
-            connection.interrupt()
+            self._lent.is_taken = True
         self.end(lambda _: False)
 
     def end(self, decide: Callable[[Connection], bool]) -> bool:

@@ -13,6 +13,7 @@ from unittest import mock
 from litequeue import Cancel, DatabaseError, Job, Reject, RetryLater, Snooze, State, current_job
 from litequeue.context import RunningJob
 from litequeue.worker.limits import Limits
+from litequeue.worker.transaction import TaskTransaction
 from tests.support import PATIENCE_SECONDS, Program
 from tests.worker.case import FileCase, until, wait_for
 
@@ -405,6 +406,53 @@ class Stuck(TransactionCase):
             self.assertEqual((job.refresh().state, job.reason, self.ledger), (State.FAILED, "timeout", []))
             self.assertIn("go_on.wait", job.errors[0].traceback)
             go_on.set()
+
+    def test_also_one_that_has_read_half_of_something(self) -> None:
+        opened, go_on = self.events(2)
+
+        def work() -> None:
+            with this_job().transaction() as connection:
+                connection.execute(INSERT, (1,))
+                rows = connection.execute("SELECT id FROM litequeue_job")
+                rows.fetchone()
+                opened.set()
+                while not go_on.wait(PATIENCE_SECONDS):
+                    pass
+
+        self.lose_patience_soon()
+        job, next_one = self.enqueue(work, timeout=0.05), self.enqueue(nothing)
+        with self.queue.worker(threads=1):
+            wait_for(opened)
+            self.assertEqual(next_one.wait(PATIENCE_SECONDS), State.COMPLETED)
+            self.assertEqual((job.refresh().state, self.ledger), (State.FAILED, []))
+            go_on.set()
+
+    def test_one_that_writes_all_the_time_crashes_nothing_and_stores_nothing(self) -> None:
+        database = self.queue.desk.database
+        for _ in range(200):
+            transaction, wrote, errors = TaskTransaction(database), threading.Event(), list[Exception]()
+
+            def work(
+                transaction: TaskTransaction = transaction,
+                wrote: threading.Event = wrote,
+                errors: list[Exception] = errors,
+            ) -> None:
+                try:
+                    with transaction() as connection:
+                        while True:
+                            connection.execute(INSERT, (1,))
+                            wrote.set()
+                except Exception as error:  # whatever the driver says of it
+                    errors.append(error)
+                transaction.leave()
+
+            task = threading.Thread(target=work)
+            task.start()
+            wait_for(wrote)
+            transaction.abort()
+            task.join(PATIENCE_SECONDS)
+            self.assertTrue(errors)
+        self.assertEqual(self.ledger, [])
 
     def test_a_statement_that_never_ends_is_interrupted(self) -> None:
         endless = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT count(*) FROM n"
