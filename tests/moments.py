@@ -7,10 +7,12 @@ Between other bytecodes nothing is ever delivered, and `with lock:` relies on th
 
 from __future__ import annotations
 
+import ctypes
 import dis
 import sys
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from types import FrameType
 from typing import Any, NoReturn
 
@@ -57,8 +59,26 @@ class _Counter:
             self._strike(f"{event} in {code.co_qualname}, {code.co_filename}:{frame.f_lineno}")
 
 
+def let_the_interpreter_be() -> None:
+    """Take back the word that some thread is to raise an exception, left by one that ended before it could.
+
+    CPython 3.11 then looks for it before every call, and where it is traced it does so for ever.
+    """
+    with suppress(_Raised):
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(
+            ctypes.c_ulong(threading.get_ident()), ctypes.py_object(_Raised)
+        )
+        while True:
+            pass
+
+
+class _Raised(BaseException):
+    """What a thread raises in itself."""
+
+
 def strike_at(number: int, work: Callable[[], object], strike: Strike) -> bool:
     """Run `work`, and `strike` at its moment of this number; False when it has not so many."""
+    let_the_interpreter_be()
     counter = _Counter(number, strike)
     before = sys.gettrace(), sys.getprofile()
     sys.settrace(counter.trace)
