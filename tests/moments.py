@@ -78,7 +78,6 @@ class _Raised(BaseException):
 
 def strike_at(number: int, work: Callable[[], object], strike: Strike) -> bool:
     """Run `work`, and `strike` at its moment of this number; False when it has not so many."""
-    let_the_interpreter_be()
     counter = _Counter(number, strike)
     before = sys.gettrace(), sys.getprofile()
     sys.settrace(counter.trace)

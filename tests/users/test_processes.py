@@ -40,7 +40,7 @@ if __name__ == "__main__":
 """
 # Enqueues at every stage of the end, while a daemon enqueues until it is frozen in the middle of it.
 END = """
-import atexit, sys, threading
+import atexit, gc, sys, threading
 from tests.worker.crew import double, queue
 
 class Last:
@@ -62,6 +62,7 @@ def for_ever():
         double.enqueue(0)
 
 queue.counts()
+gc.disable()  # but for the collection at the end
 Last()
 atexit.register(lambda: print("atexit", double.enqueue(2).id > 0, flush=True))
 threading.Thread(target=late).start()
