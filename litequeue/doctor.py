@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from .clock import SECOND
 from .desk import Desk
-from .health import LONG_LOG, Alarm, alarms
+from .health import LONG_LOG, Alarm, alarms, log_bytes
 from .storage.examination import Facts
 from .storage.repairs import REPAIRS
 
@@ -132,7 +132,7 @@ def _clock(desk: Desk, facts: Facts) -> Iterator[Finding]:
 
 
 def _log(desk: Desk) -> Iterator[Finding]:
-    size = desk.examination.log_size()
+    size = log_bytes(desk)
     text = f"the log holds {size / 1e6:,.1f} MB"
     if size <= LONG_LOG:
         yield _ok("log", text)

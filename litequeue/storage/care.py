@@ -109,14 +109,19 @@ def space_of(connection: Connection) -> Space:
 
 def require_room(folder: str, size: int) -> None:
     """Raise `DiskFull` when there are not so many bytes free in the folder."""
-    if not hasattr(os, "statvfs"):
-        return
-    found = os.statvfs(folder)
-    free = found.f_bavail * found.f_frsize
-    if free < size:
+    free = free_disk(folder)
+    if free is not None and free < size:
         raise errors.DiskFull(
             f"{folder}: this takes {size / 1e6:,.0f} MB there, and {free / 1e6:,.0f} MB are free; make room"
         )
+
+
+def free_disk(folder: str) -> int | None:
+    """The bytes that are free where this folder lies; None where the system does not tell."""
+    if not hasattr(os, "statvfs"):
+        return None
+    found = os.statvfs(folder)
+    return found.f_bavail * found.f_frsize
 
 
 def temporary_folder() -> str:

@@ -9,7 +9,7 @@ from sqlite3 import Connection
 from typing import NamedTuple
 
 from . import opening
-from .care import Space, space_of
+from .care import Space, free_disk, space_of
 from .checkpoint import carries_reset_fault
 from .checks import Broken, broken
 from .database import Database
@@ -57,7 +57,7 @@ class Examination:
                 space_of(connection),
                 newest,
                 opening.file_system(path),
-                _free_disk(path),
+                free_disk(os.path.dirname(path)),
                 _left(path),
             )
 
@@ -73,13 +73,6 @@ class Examination:
             row[0] for row in self.database.read(lambda c: c.execute(LONG_RUNNING, (instant,)).fetchall())
         ]
 
-    def log_size(self) -> int:
-        """The bytes of the write-ahead log."""
-        try:
-            return os.stat(f"{self.database.path}-wal").st_size
-        except FileNotFoundError:
-            return 0
-
     def readers(self) -> list[Onlooker]:
         """Who is in the middle of a read."""
         return readers(self.database.path)
@@ -87,13 +80,6 @@ class Examination:
     def repair(self) -> list[Repaired]:
         """Set right what can be without loss; what was."""
         return self.database.write(repair, Durability.FULL)
-
-
-def _free_disk(path: str) -> int | None:
-    if not hasattr(os, "statvfs"):
-        return None
-    found = os.statvfs(os.path.dirname(path))
-    return found.f_bavail * found.f_frsize
 
 
 def _left(path: str) -> list[str]:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol
 
 from ..cli.files import changing, looking
@@ -40,11 +39,9 @@ class FileSource:
         """The file, opened so that nothing in it can change."""
         return looking(self.path, self.clock)
 
-    @contextmanager
-    def changing(self) -> Iterator[Desk]:
+    def changing(self) -> AbstractContextManager[Desk]:
         """The file, opened to be changed."""
-        with changing(self.path, self.clock) as desk:
-            yield desk
+        return changing(self.path, self.clock)
 
 
 class QueueSource:

@@ -123,7 +123,7 @@ class TestDoctor(DoctorCase):
 
     def test_a_long_log_and_who_keeps_it(self) -> None:
         reader = mock.patch.object(Examination, "readers", return_value=[Onlooker(77, "python report.py")])
-        size = mock.patch.object(Examination, "log_size", return_value=100_000_000)
+        size = mock.patch("litequeue.doctor.log_bytes", return_value=100_000_000)
         with reader, size:
             self.assertIn(
                 "process 77 (python report.py) reads for so long", self.cli("doctor", self.file).out
