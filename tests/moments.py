@@ -59,7 +59,7 @@ class _Counter:
             self._strike(f"{event} in {code.co_qualname}, {code.co_filename}:{frame.f_lineno}")
 
 
-def let_the_interpreter_be() -> None:
+def _let_the_interpreter_be() -> None:
     """Take back the word that some thread is to raise an exception, left by one that ended before it could.
 
     CPython 3.11 then looks for it before every call, and where it is traced it does so for ever.
@@ -92,6 +92,7 @@ def strike_at(number: int, work: Callable[[], object], strike: Strike) -> bool:
 
 def each_moment(work: Callable[[], object], strike: Strike, *, step: int = 1) -> Iterator[int]:
     """Run `work` again and again, and strike at its first moment, its second and so on to its last."""
+    _let_the_interpreter_be()
     number = 1
     while strike_at(number, work, strike):
         yield number
@@ -115,6 +116,7 @@ def each_interrupt(
         places.append(place)
         raise KeyboardInterrupt
 
+    _let_the_interpreter_be()
     number = 1
     while True:
         with around():

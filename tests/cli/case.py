@@ -88,6 +88,9 @@ def _as_before(log: logging.Logger) -> Callable[[], None]:
     handlers, level, propagate = log.handlers[:], log.level, log.propagate
 
     def restore() -> None:
+        for handler in log.handlers:
+            if handler not in handlers and isinstance(handler, logging.StreamHandler):
+                handler.stream.close()
         log.handlers[:] = handlers
         log.setLevel(level)
         log.propagate = propagate

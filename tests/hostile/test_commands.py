@@ -52,10 +52,12 @@ class TestEveryCommand(CommandCase):
             {"list", "show", "enqueue", "cancel", "worker", "schedules", "pause"}, commands().keys()
         )
 
+    @mock.patch("litequeue.cli.work.Worker.run", mock.Mock())
+    @mock.patch("litequeue.worker.logs.configure", mock.Mock())
     def test_nonsense_is_refused_in_one_line(self) -> None:
         for name, parser in commands().items():
             for argv in self.lines(name, parser):
-                with self.subTest(ascii(argv)[:100]), mock.patch("litequeue.cli.work.Worker.run"):
+                with self.subTest(ascii(argv)[:100]):
                     self.try_line(argv)
         with closing(sqlite3.connect(self.file)) as connection:
             self.assertEqual(connection.execute("PRAGMA integrity_check").fetchall(), [("ok",)])

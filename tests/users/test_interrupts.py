@@ -22,7 +22,7 @@ from litequeue.errors import DatabaseError
 from litequeue.storage import sidefile
 from litequeue.storage.checks import broken
 from litequeue.tasks import Task
-from tests.moments import each_interrupt, each_moment, let_the_interpreter_be
+from tests.moments import each_interrupt, each_moment
 from tests.repository import PACKAGE
 from tests.support import PATIENCE_SECONDS, together
 from tests.users.case import QueueCase
@@ -35,7 +35,6 @@ class InterruptCase(QueueCase):
 
     def setUp(self) -> None:
         super().setUp()
-        let_the_interpreter_be()
         self.task: Task[..., Any] = self.queue.task(echo)
         self.task.enqueue()  # opens the file
         self.queue.counts()
