@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import dis
+import gc
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -80,6 +81,7 @@ def strike_at(number: int, work: Callable[[], object], strike: Strike) -> bool:
     """Run `work`, and `strike` at its moment of this number; False when it has not so many."""
     counter = _Counter(number, strike)
     before = sys.gettrace(), sys.getprofile()
+    gc.disable()  # what is raised while rubbish is collected is lost
     sys.settrace(counter.trace)
     sys.setprofile(counter.profile)
     try:
@@ -87,6 +89,7 @@ def strike_at(number: int, work: Callable[[], object], strike: Strike) -> bool:
     finally:
         sys.setprofile(before[1])
         sys.settrace(before[0])
+        gc.enable()
     return counter.was_reached
 
 
