@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -35,7 +36,8 @@ def drain(queue: Queue, queues: Sequence[str], limit: int | None = None) -> int:
 
     Jobs that these enqueue are run too. Isolated tasks run in this process as well.
     """
-    return _Drain(queue, queues, _execution(queue, Execution)).run(limit)
+    with _execution(queue, Execution) as execution:
+        return _Drain(queue, queues, execution).run(limit)
 
 
 def run_now(queue: Queue, job: Job[Any]) -> BaseException | None:
@@ -43,8 +45,8 @@ def run_now(queue: Queue, job: Job[Any]) -> BaseException | None:
 
     Raises `NotAllowed` when it waits for others, runs or is final, `WorkerError` when its task is not here.
     """
-    execution = _execution(queue, _Attentive)
-    _Drain(queue, [job.queue], execution).run_one(job)
+    with _execution(queue, _Attentive) as execution:
+        _Drain(queue, [job.queue], execution).run_one(job)
     return execution.raised
 
 
@@ -59,9 +61,13 @@ class _Attentive(Execution):
         return super().failed(assignment, error)
 
 
-def _execution(queue: Queue, kind: type[E]) -> E:
+@contextmanager
+def _execution(queue: Queue, kind: type[E]) -> Iterator[E]:
     limits = Limits(queue.clock, lambda *_: True)
-    return kind(queue.clock, limits, queue.max_payload, Keeper(queue.desk), queue.desk.rng)
+    try:
+        yield kind(queue.clock, limits, queue.max_payload, Keeper(queue.desk), queue.desk.rng)
+    finally:
+        limits.close()
 
 
 class _Drain:

@@ -8,6 +8,7 @@ from typing import Any
 
 from litequeue import InvalidOption, Retry, State, Task, current_job
 from litequeue.errors import WorkerError
+from tests.support import PATIENCE_SECONDS
 from tests.users.case import QueueCase
 from tests.users.things import add, echo, fail, later
 
@@ -168,6 +169,14 @@ class TestRuns(DrainCase):
         declared(lambda: seen.append(read(lambda c: c.execute(look).fetchone())))
         self.queue.drain()
         self.assertEqual((job.refresh().state, seen), ("completed", [("early", 7)]))
+
+    def test_the_thread_that_watches_the_time_of_its_jobs_ends_with_it(self) -> None:
+        self.queue.task(threading.active_count, name="count", timeout=60).enqueue()
+        before = set(threading.enumerate())
+        self.queue.drain()
+        for thread in set(threading.enumerate()) - before:
+            thread.join(PATIENCE_SECONDS)
+        self.assertEqual(set(threading.enumerate()) - before, set())
 
     def test_a_paused_queue_stays_as_it_is(self) -> None:
         self.note.enqueue(1)
