@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import pickle
 import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
@@ -147,12 +146,16 @@ class PickleCodec:
     name = "pickle"
 
     def encode(self, value: object, types: Types = NO_TYPES) -> bytes:
+        import pickle  # few programs need it
+
         try:
             return pickle.dumps(value)
         except Exception as error:  # an object's own __reduce__ may raise anything
             raise EncodingError(f"a value can not be pickled: {type(error).__name__}: {error}") from error
 
     def decode(self, data: str | bytes, types: Types = NO_TYPES) -> Any:
+        import pickle
+
         try:
             return pickle.loads(data if isinstance(data, bytes) else data.encode())
         except Exception as error:  # as above, from the other side

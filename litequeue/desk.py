@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cached_property
 from random import Random
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .clock import Clock
 from .codec import Codec, reader
-from .storage.backup import Backup
 from .storage.care import Care
 from .storage.database import Database
-from .storage.examination import Examination
-from .storage.logs import Logs
 from .storage.minutes import Minutes
-from .storage.overview import Overview
 from .storage.reports import Reports
 from .storage.schedules import Schedules
 from .storage.steps import Steps
 from .storage.store import Store
-from .storage.transfer import Transfer
 from .storage.workers import Workers
 from .tags import Types
+
+if TYPE_CHECKING:
+    from .storage.backup import Backup
+    from .storage.examination import Examination
+    from .storage.logs import Logs
+    from .storage.overview import Overview
+    from .storage.transfer import Transfer
 
 
 class Desk:
@@ -42,16 +45,43 @@ class Desk:
         self.rng = rng  # what waits between tries are drawn from; each worker's own chance if None
         self.store = Store(database, clock)
         self.reports = Reports(database)
-        self.overview = Overview(database)
         self.workers = Workers(database, clock)
         self.schedules = Schedules(database, clock)
         self.steps = Steps(database, clock)
         self.minutes = Minutes(database, clock)
-        self.logs = Logs(database)
         self.care = Care(database, clock)
-        self.backup = Backup(database, clock)
-        self.transfer = Transfer(database, clock)
-        self.examination = Examination(database)
+
+    # The rooms below serve people who look after the file: most programs need not wait for their import.
+
+    @cached_property
+    def overview(self) -> Overview:
+        from .storage.overview import Overview
+
+        return Overview(self.database)
+
+    @cached_property
+    def logs(self) -> Logs:
+        from .storage.logs import Logs
+
+        return Logs(self.database)
+
+    @cached_property
+    def backup(self) -> Backup:
+        from .storage.backup import Backup
+
+        return Backup(self.database, self.clock)
+
+    @cached_property
+    def transfer(self) -> Transfer:
+        from .storage.transfer import Transfer
+
+        return Transfer(self.database, self.clock)
+
+    @cached_property
+    def examination(self) -> Examination:
+        from .storage.examination import Examination
+
+        return Examination(self.database)
 
     def decode(self, body: str | bytes, codec: str, task: str) -> Any:
         """The value behind a stored text, with the types that the task names."""

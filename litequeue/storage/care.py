@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from sqlite3 import Connection
 from typing import NamedTuple
 
@@ -128,4 +127,4 @@ def temporary_folder() -> str:
     """Where SQLite puts its temporary files."""
     places = (os.environ.get("SQLITE_TMPDIR"), os.environ.get("TMPDIR"), "/var/tmp", "/usr/tmp", "/tmp")
     fit = (place for place in places if place and os.access(place, os.W_OK | os.X_OK))
-    return next(fit, tempfile.gettempdir())
+    return next(fit, ".")

@@ -126,7 +126,7 @@ def _forget_uncounted(connection: Connection, key: str, rule: Rule) -> None:
 
 def room(connection: Connection, key: str, now: int) -> Room:
     """What the limit of this key has room for."""
-    rule = _rule(connection, key)
+    rule = rule_of(connection, key)
     return Room(MANY) if rule is None else _room(connection, RUNNING, key, key, rule, now)
 
 
@@ -200,7 +200,7 @@ class Admission:
 
 def count_start(connection: Connection, key: str, lease: Lease, now: int) -> None:
     """Count a start against the rate of this key, if it has one."""
-    rule = _rule(connection, key)
+    rule = rule_of(connection, key)
     if rule is not None:
         _count(connection, key, rule, lease, now)
 
@@ -216,7 +216,8 @@ def _count(connection: Connection, key: str, rule: Rule, lease: Lease, now: int)
         connection.execute(ADD_START, (key, now, *lease))
 
 
-def _rule(connection: Connection, key: str) -> Rule | None:
+def rule_of(connection: Connection, key: str) -> Rule | None:
+    """What the limit of this key allows; None if there is no such limit."""
     row = connection.execute(RULE, (key,)).fetchone()
     return None if row is None else record(Rule, row, "litequeue_limit")
 

@@ -25,7 +25,8 @@ FOR_EVER = 0  # the minute whose row sums up all there were
 _CHUNK = 1000
 
 OF_MINUTE = """
-SELECT completed, failed, retried, waits, runs FROM litequeue_minute WHERE minute = ? AND queue = ?
+SELECT queue, minute, completed, failed, retried, waits, runs FROM litequeue_minute
+WHERE minute = ? AND queue = ?
 """
 PUT = """
 INSERT OR REPLACE INTO litequeue_minute (minute, queue, written_at, completed, failed, retried, waits, runs)
@@ -47,21 +48,7 @@ _Counted = tuple[str, str, int | None, int]
 
 
 class _Row(NamedTuple):
-    """The counts of a minute as they are stored."""
-
-    completed: int
-    failed: int
-    retried: int
-    waits: str
-    runs: str
-
-    @property
-    def traffic(self) -> Traffic:
-        return Traffic(*self[:3], restored(self.waits), restored(self.runs))
-
-
-class _BetweenRow(NamedTuple):
-    """The same with its queue and its minute."""
+    """The counts of a queue's minute as they are stored."""
 
     queue: str
     minute: int
@@ -149,19 +136,22 @@ class Minutes:
 
 def between(connection: Connection, since: int, until: int) -> list[Minute]:
     """The minutes that begin in this span of instants, oldest first."""
-    found = connection.execute(BETWEEN, (max(1, -(-since // MINUTE)), -(-until // MINUTE))).fetchall()
-    return [_minute(rows.record(_BetweenRow, row, "litequeue_minute")) for row in found]
+    return _minutes(connection, max(1, -(-since // MINUTE)), -(-until // MINUTE))
 
 
 def totals(connection: Connection) -> dict[str, Traffic]:
     """What passed through each queue since it was first counted, unless nothing did for a day."""
-    found = connection.execute(BETWEEN, (FOR_EVER, FOR_EVER + 1)).fetchall()
-    counted = [_minute(rows.record(_BetweenRow, row, "litequeue_minute")) for row in found]
-    return {minute.queue: minute.traffic for minute in counted}
+    return {each.queue: each.traffic for each in _minutes(connection, FOR_EVER, FOR_EVER + 1)}
 
 
-def _minute(row: _BetweenRow) -> Minute:
-    return Minute(row.queue, row.minute * MINUTE, _Row(*row[2:]).traffic)
+def _minutes(connection: Connection, first: int, end: int) -> list[Minute]:
+    return [_minute(row) for row in connection.execute(BETWEEN, (first, end)).fetchall()]
+
+
+def _minute(stored_row: rows.Row) -> Minute:
+    row = rows.record(_Row, stored_row, "litequeue_minute")
+    traffic = Traffic(row.completed, row.failed, row.retried, restored(row.waits), restored(row.runs))
+    return Minute(row.queue, row.minute * MINUTE, traffic)
 
 
 def _summed(counted: Iterable[_Counted], offset: int) -> dict[str, Traffic]:
@@ -181,7 +171,7 @@ def _sum(attempts: list[_Counted], offset: int) -> Traffic:
 
 def _add(connection: Connection, minute: int, queue: str, traffic: Traffic, now: int) -> None:
     row = connection.execute(OF_MINUTE, (minute, queue)).fetchone()
-    before = Traffic() if row is None else rows.record(_Row, row, "litequeue_minute").traffic
+    before = Traffic() if row is None else _minute(row).traffic
     connection.execute(PUT, (minute, queue, now, *_columns(before + traffic)))
 
 

@@ -177,8 +177,7 @@ def _by_job(rows: Iterable[dict[str, Any]]) -> Mapping[int, list[dict[str, Any]]
 
 
 def _rule(connection: Connection, key: str | None) -> Rule:
-    row = None if key is None else connection.execute(limits.RULE, (key,)).fetchone()
-    return Rule() if row is None else Rule(*row)
+    return (limits.rule_of(connection, key) if key is not None else None) or Rule()
 
 
 def _ready(held: dict[int, Portable], last: int) -> Iterator[Portable]:
