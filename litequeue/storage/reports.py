@@ -83,7 +83,8 @@ FAILURES = """
 SELECT attempt, failed_at, reason, type, message, traceback FROM litequeue_failure
 WHERE job = ? ORDER BY attempt
 """
-LOG = "SELECT attempt, at, text FROM litequeue_log WHERE job = ? ORDER BY number"
+LOG = "SELECT attempt, at, text FROM litequeue_log WHERE job = ? ORDER BY number DESC LIMIT ?"
+ALL_LINES = -1  # as a LIMIT
 COUNTS = {
     State.SCHEDULED: "SELECT count(*) FROM litequeue_job WHERE state = 'scheduled' AND queue = :queue",
     State.BLOCKED: "SELECT count(*) FROM litequeue_job WHERE state = 'blocked' AND queue = :queue",
@@ -219,12 +220,12 @@ class Reports:
         rule = self.queue_rule(queue)
         return self.database.read(lambda c: limits.room_in_queue(c, queue, rule, now))
 
-    def log(self, id: int) -> list[LogLine]:
-        """What the job's attempts logged, oldest first."""
+    def log(self, id: int, last: int = ALL_LINES) -> list[LogLine]:
+        """The last so many lines that the job's attempts logged, oldest first."""
 
         def operation(connection: Connection) -> list[LogLine]:
-            found = connection.execute(LOG, (id,)).fetchall()
-            return [rows.record(LogLine, row, "litequeue_log") for row in found]
+            found = connection.execute(LOG, (id, last)).fetchall()
+            return [rows.record(LogLine, row, "litequeue_log") for row in reversed(found)]
 
         return self.database.read(operation)
 

@@ -134,7 +134,7 @@ def job(desk: Desk, id: int) -> dict[str, object]:
         "steps": [_step(step) for step in desk.steps.all(id)[:_MOST_STEPS]],
         "log": [
             {"attempt": line.attempt, "at": iso(line.at), "text": cut(line.text)}
-            for line in desk.reports.log(id)[-_MOST_LINES:]
+            for line in desk.reports.log(id, _MOST_LINES)
         ],
         "graph": graph_of(desk, id),
     }

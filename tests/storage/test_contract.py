@@ -1040,6 +1040,7 @@ class Note(ContractCase):
             [(line.attempt, line.at, line.text) for line in found],
             [(1, 5, "one"), (1, 5, "two"), (2, 1, "three")],
         )
+        self.assertEqual(self.reports.log(id, 2), found[1:])
 
 
 class Read(ContractCase):
