@@ -27,7 +27,7 @@ The house, from the ground up; imports go down these floors, never up:
         heartbeat    renews the lease, reaps the dead, carries notes, looks after the file
         supervisor   several processes
         sandbox      a job in a child process of its own
-    executor futures                                    the executor of concurrent.futures
+    executor futures raised                             the executor of concurrent.futures
     aio                                                 beside an event loop of the program
     scheduler spawned                                   the scheduler of aiojobs
     messages                                            queue.Queue and asyncio.Queue over the same file

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import builtins
 import os
-import sys
 import threading
-import types
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import BrokenExecutor, CancelledError, Future
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from . import errors
 from .clock import SECOND
 from .errors import DatabaseError, JobFailed, NotAllowed, WorkerError
 from .handle import LONGEST_PAUSE, SHORTEST_PAUSE, Job
@@ -19,6 +15,7 @@ from .job import State
 from .log import log
 from .options import UNSET, CallOptions, Options
 from .queue import Queue
+from .raised import exception_of
 from .retention import at_least, checked_retention
 
 if TYPE_CHECKING:
@@ -255,40 +252,6 @@ def stay(asked: Options, queue: Queue) -> CallOptions:
     kept = queue.retention if asked.retention is UNSET else asked.retention
     longer = at_least(kept, _TIME_TO_HEAR)
     return {} if checked_retention(longer) == kept else {"retention": longer}
-
-
-def exception_of(failed: JobFailed) -> Exception:
-    """What the task raised, made anew from its message, if its class is known here and takes no more.
-
-    Its `__cause__` is what it was given, with the remote traceback; which is returned for other classes.
-    """
-    kind = _class_called(failed.error_type)
-    if failed.reason != "error" or kind is None or not _is_plain(kind):
-        return failed
-    try:
-        made: Exception = kind(failed.message)
-    except TypeError:  # one of Python's own that takes more, like UnicodeDecodeError
-        return failed
-    made.__cause__ = failed
-    return made
-
-
-def _class_called(name: str) -> type[Exception] | None:
-    """The exception class of this name, in a module that was imported already: the file imports nothing."""
-    module, _, attribute = name.rpartition(".")
-    places = [sys.modules.get(module)] if module else [builtins, errors]
-    found = [vars(place).get(attribute) for place in places if isinstance(place, types.ModuleType)]
-    return next((each for each in found if isinstance(each, type) and issubclass(each, Exception)), None)
-
-
-def _is_plain(kind: type[Exception]) -> bool:
-    """Whether it is made, and speaks, as Python's own do: the file runs no code by naming a class."""
-    return (
-        isinstance(kind.__init__, types.WrapperDescriptorType)
-        and isinstance(kind.__str__, types.WrapperDescriptorType)
-        and isinstance(kind.__new__, types.BuiltinMethodType)
-        and type(kind) is type
-    )
 
 
 def _broken_by(error: BaseException) -> BrokenExecutor:

@@ -58,7 +58,7 @@ FLOORS = (
         "workflow",
     },
     {"worker"},
-    {"messages", "aio", "executor", "futures", "scheduler", "spawned", "testing"},
+    {"messages", "aio", "executor", "futures", "raised", "scheduler", "spawned", "testing"},
     {"__init__"},
     {"cli", "web", "contrib", "__main__"},
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from enum import Enum
 
 
 class Doors:
@@ -36,6 +37,16 @@ DOORS = Doors()
 
 class Plain(LookupError):
     """An exception as most people write them."""
+
+
+class PlainKey(KeyError):
+    """Likewise, of a class that shows what it was given as a repr does."""
+
+
+class Colour(Enum):
+    """A key that is no literal."""
+
+    RED = 1
 
 
 class Peculiar(Exception):
