@@ -288,12 +288,15 @@ class Queue(Declarations, Doors):
 
     def close(self) -> None:
         """Close the file. Jobs of this queue can not be read through it any more."""
-        for lane in list(self.lanes.values()):
+        lanes = list(self.lanes.values())
+        for lane in lanes:
             lane.close()
         with self._opening:
             self._closed = True
             if self._opened is not None:
                 self._opened.database.close()
+        for lane in lanes:
+            lane.call_all()  # once more: whoever waits there finds the file closed now
 
     def __enter__(self) -> Queue:
         return self

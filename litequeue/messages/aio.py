@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
@@ -211,9 +212,9 @@ def _waker(called: asyncio.Event) -> Callable[[], bool]:
 def _caller() -> object:
     """Whose turn it is: the coroutine's, or the thread's outside of any."""
     try:
-        return asyncio.current_task()
+        return asyncio.current_task() or threading.current_thread()
     except RuntimeError:
-        return None
+        return threading.current_thread()
 
 
 @contextmanager

@@ -84,7 +84,10 @@ class Holding:
     # --- what task_done() is about ------------------------------------------------------------------
 
     def keep(self, lease: Lease, owner: object) -> None:
-        """Note what `owner`, a thread or a coroutine, has got and must say is done."""
+        """Note what `owner` has got and must say is done: a thread or a coroutine, not its number.
+
+        The number of one that has ended is given to the next.
+        """
         with self._got_mutex:
             self._got[lease] = owner
 

@@ -65,6 +65,7 @@ class Lane:
         self.arrivals = Line(self.place, lambda: queue.desk, self._due)
         self.room = Line(f"{self.place}\troom", lambda: queue.desk)
         self.ends = Line(f"{self.place}\tends", lambda: queue.desk)
+        self._lines = (self.arrivals, self.room, self.ends)
         self.holding = Holding(queue, self.place, self.call_all)
         self._is_closed = False
         self.start_afresh()
@@ -197,7 +198,7 @@ class Lane:
 
     def call_all(self) -> None:
         """Call all who wait here: there is something that they must know."""
-        for line in (self.arrivals, self.room, self.ends):
+        for line in self._lines:
             line.call_all()
 
     def close(self) -> None:
@@ -208,7 +209,7 @@ class Lane:
         if pool is not None:
             pool.shutdown()
         self.holding.close()
-        for line in (self.arrivals, self.room, self.ends):
+        for line in self._lines:
             line.close()
 
     def before_fork(self) -> None:
@@ -223,5 +224,5 @@ class Lane:
         self._pool = None
         self._is_running_on = False
         self.holding.start_afresh()
-        for line in (self.arrivals, self.room, self.ends):
+        for line in self._lines:
             line.start_afresh()

@@ -121,7 +121,7 @@ class Line:
             self._mutex.notify()
 
     def close(self) -> None:
-        """Listen no more; those who wait are called, and find out why."""
+        """Listen no more; those who wait are called, and find out why if the file is closed by then."""
         with self._mutex:
             self._closed = True
             self._mutex.notify()

@@ -80,7 +80,7 @@ class Messages(Generic[T]):
         Waits for one, at most `timeout` seconds, and then raises `Empty`; `ShutDown` after a shutdown.
         """
         message = self.claim(block, timeout)
-        self._lane.holding.keep(message.lease, threading.get_ident())
+        self._lane.holding.keep(message.lease, threading.current_thread())
         return message.item
 
     def get_nowait(self) -> T:
@@ -110,7 +110,7 @@ class Messages(Generic[T]):
 
         Raises `ValueError` when none is left, `LeaseLost` when it went to others meanwhile.
         """
-        self._finish(threading.get_ident())
+        self._finish(threading.current_thread())
 
     def join(self) -> None:
         """Wait until no message of the lane waits or is held, in any process."""

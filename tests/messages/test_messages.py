@@ -18,6 +18,7 @@ from tests.messages.case import LaneCase, Later
 from tests.storage.engines import look_into
 from tests.users.case import QueueCase
 from tests.users.things import echo
+from tests.worker.case import until
 
 LANE = "messages:inbox"
 
@@ -138,6 +139,19 @@ class Done(MessagesCase):
         self.assertEqual(left, [[1, 3], [1], []])  # then those of others
         with self.assertRaises(ValueError):
             self.inbox.task_done()
+
+    def test_a_thread_that_comes_after_another_does_not_end_what_that_left(self) -> None:
+        """The system gives the number of a thread that has ended to the next one."""
+        left, done = self.inbox.put("a"), self.inbox.put("b")
+
+        def get_and_end() -> str:
+            item: str = self.inbox.get()
+            self.inbox.task_done()
+            return item
+
+        self.assertEqual(Later(self.inbox.get).came(), "a")
+        self.assertEqual(Later(get_and_end).came(), "b")
+        self.assertEqual([job.id for job in self.queue.jobs(queue=LANE)], [left], f"{done} was done")
 
     def test_who_lost_it_is_told(self) -> None:
         self.inbox.put("a")
@@ -379,7 +393,11 @@ class Waiting(LaneCase):
     def test_closing_the_queue_gives_back_and_ends_all_waits(self) -> None:
         self.inbox.put("a")
         self.inbox.get()
-        waiting = [Later(self.inbox.get), Later(self.inbox.join)]
+        self.inbox.put("full")
+        empty = self.queue.messages("empty")
+        lines = (empty._lane.arrivals, self.inbox._lane.ends, self.inbox._lane.room)
+        waiting = [Later(empty.get), Later(self.inbox.join), Later(self.inbox.put, "b")]
+        until(lambda: all(line._waiters for line in lines), "their waiting")
         self.queue.close()
         for each in waiting:
             self.assertIsInstance(each.came(), QueueClosed)
