@@ -84,6 +84,7 @@ NAME_CONNECTIONS = {
     "worker.keeper",
     "worker.outcome",
     "worker.transaction",
+    "contrib.django.sharing",
 }
 # Rooms for the users of a framework import that too; nobody else imports anything but the standard library.
 FRAMEWORKS = {"contrib.django": {"asgiref", "django", "django_tasks"}}

@@ -82,14 +82,7 @@ def run_on_foreign(
     A connection that begins transactions by itself is given one, which the caller's `commit()` ends. One
     that is in autocommit mode with none open gets the operation as a transaction of its own.
     """
-    try:
-        file = _file_of(connection)
-    except sqlite3.ProgrammingError as error:  # closed, or made by another thread
-        raise errors.InvalidOption(f"the connection can not be used here: {error}") from error
-    if file != identity:
-        raise errors.InvalidOption(
-            f"the connection is not one to {path}; open it with sqlite3.connect on that path"
-        )
+    _require_file(path, identity, connection)
     with translated(path):
         if connection.in_transaction:
             return _run_apart(connection, operation)
@@ -98,6 +91,14 @@ def run_on_foreign(
             return _run_apart(connection, operation)
         with whole(connection):
             return run_plain(operation, connection)
+
+
+@contextmanager
+def through(database: Database, connection: Connection) -> Iterator[None]:
+    """Within the block this thread reads through the caller's connection, and sees what that has written."""
+    _require_file(database.path, database.files.identity, connection)
+    with entering(Lent(Ticket(), database.files.identity, connection=connection)):
+        yield
 
 
 def end(lent: Lent) -> None:
@@ -304,6 +305,17 @@ def run_plain(operation: Callable[[Connection], T], connection: Connection) -> T
 def _run_apart(connection: Connection, operation: Callable[[Connection], T]) -> T:
     with savepoint(connection):
         return run_plain(operation, connection)
+
+
+def _require_file(path: str, identity: tuple[int, int], connection: Connection) -> None:
+    try:
+        file = _file_of(connection)
+    except sqlite3.ProgrammingError as error:  # closed, or made by another thread
+        raise errors.InvalidOption(f"the connection can not be used here: {error}") from error
+    if file != identity:
+        raise errors.InvalidOption(
+            f"the connection is not one to {path}; open it with sqlite3.connect on that path"
+        )
 
 
 def _file_of(connection: Connection) -> tuple[int, int] | None:

@@ -23,7 +23,7 @@ from litequeue.storage.gate import Durability
 from litequeue.storage.reports import Reports
 from litequeue.storage.sidefile import SideFile
 from litequeue.storage.store import Store
-from litequeue.storage.transactions import begins_by_itself
+from litequeue.storage.transactions import begins_by_itself, through
 from litequeue.storage.workers import Workers
 from litequeue.testing import HandClock
 from tests.storage.engines import look_into
@@ -283,6 +283,24 @@ class TestForeignConnection(FileCase):
             self.assertEqual(self.jobs.enqueue([JOB], connection), [number + 1])
             self.assertEqual((connection.row_factory, connection.text_factory), (factory, bytes))
             connection.commit()
+
+    def test_what_it_has_written_can_be_read_through_it(self) -> None:
+        connection = self.connect()
+        [id] = self.jobs.enqueue([JOB], connection)
+        reports = Reports(self.jobs.database)
+        for _ in range(2):
+            with through(self.jobs.database, connection):
+                self.assertEqual(reports.job(id).task, JOB.task)
+            self.assertRaises(errors.JobNotFound, reports.job, id)
+        with closing(sqlite3.connect(":memory:")) as other:
+            wrong = through(self.jobs.database, other)
+            self.assertRaisesRegex(errors.InvalidOption, "is not one to", wrong.__enter__)
+
+    def test_beside_a_transaction_of_ones_own_the_wait_ends_and_tells_how_to_join(self) -> None:
+        self.connect(isolation_level=None).execute("BEGIN IMMEDIATE")
+        short = mock.patch("litequeue.storage.patience._LONGEST", 20_000)
+        with short, self.assertRaisesRegex(errors.DatabaseBusy, "of your own, .* join it with connection="):
+            self.jobs.enqueue([JOB])
 
     def test_a_connection_to_another_file_is_refused(self) -> None:
         for path in (self.folder / "other.db", ":memory:"):

@@ -8,8 +8,6 @@ from functools import cached_property
 from typing import Any
 
 from django.core import checks
-from django.db import connections
-from django.utils import timezone
 
 from ...errors import BadArguments, JobNotFound
 from ...handle import Job
@@ -26,6 +24,7 @@ from .framework import (
 from .given import Given, given
 from .notes import KEY, Note, note_of
 from .results import new_result, result_of
+from .sharing import reading_through, transaction_of
 from .values import from_django, plain_json
 
 
@@ -57,7 +56,7 @@ class LiteQueueBackend(BaseTaskBackend):  # type: ignore[misc,unused-ignore]
         declared = declared_as(task)
         plain = plain_json(list(args)), plain_json(dict(kwargs))
         _require_fit(task, *plain)
-        joined = self._transaction()
+        connection = transaction_of(self.given)
         job = self.queue.enqueue(
             declared.name,
             args=plain[0],
@@ -66,22 +65,24 @@ class LiteQueueBackend(BaseTaskBackend):  # type: ignore[misc,unused-ignore]
             priority=int(task.priority),
             meta=self._meta(task, declared.task),
             **self._when(task),
-            **joined,
+            **({} if connection is None else {"connection": connection}),
             **dict(self.given.of_jobs),
         )
-        result = new_result(job.id, task, timezone.now() if joined else job.created_at, *plain)
+        with reading_through(connection, self.queue):
+            result = new_result(job.id, task, job.created_at, *plain)
         task_enqueued.send(type(self), task_result=result)
         return result
 
     def get_result(self, result_id: str) -> TaskResult:
         """The result of a job. Raises `TaskResultDoesNotExist`, also for what is no Django Task here."""
-        job = self._job(result_id)
-        task = TaskResolver(self.queue).django_task(job.task)
-        if task is None:
-            raise TaskResultDoesNotExist(
-                f"job {job.id} is there, but {job.task!r} is no Task that is known here"
-            )
-        return result_of(job, task, note_of(job))
+        with reading_through(transaction_of(self.given), self.queue):
+            job = self._job(result_id)
+            task = TaskResolver(self.queue).django_task(job.task)
+            if task is None:
+                raise TaskResultDoesNotExist(
+                    f"job {job.id} is there, but {job.task!r} is no Task that is known here"
+                )
+            return result_of(job, task, note_of(job))
 
     def check(self, **kwargs: Any) -> list[checks.CheckMessage]:
         """What is wrong with the settings; opens no file."""
@@ -105,13 +106,6 @@ class LiteQueueBackend(BaseTaskBackend):  # type: ignore[misc,unused-ignore]
 
     def _when(self, task: Task) -> dict[str, Any]:
         return {} if task.run_after is None else {"run_at": from_django(task.run_after)}
-
-    def _transaction(self) -> dict[str, Any]:
-        """The connection to write through, where Django has a transaction open on the file of the jobs."""
-        if self.given.path is not None:
-            return {}
-        connection = connections[self.given.database]
-        return {"connection": connection.connection} if connection.in_atomic_block else {}
 
 
 def _require_fit(task: Task, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:

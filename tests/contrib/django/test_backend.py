@@ -16,6 +16,7 @@ from tests.contrib.django.case import FOLDER, DjangoTest, queue_of
 
 # isort: split
 import django
+from asgiref.sync import async_to_sync
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connection, connections, transaction
 from django.test import override_settings
@@ -55,6 +56,18 @@ def heard() -> Iterator[list[tuple[object, Any]]]:
         yield found
     finally:
         task_enqueued.disconnect(hear)
+
+
+@contextmanager
+def autocommit_off() -> Iterator[None]:
+    """A database whose transactions have no visible begin, and a table to write into."""
+    connection.cursor().execute("CREATE TABLE IF NOT EXISTS lines (number INTEGER)")
+    transaction.set_autocommit(False)
+    try:
+        yield
+    finally:
+        transaction.rollback()
+        transaction.set_autocommit(True)
 
 
 class TestEnqueue(DjangoTest):
@@ -205,10 +218,43 @@ class TestOwnDatabase(DjangoTest):
     def test_a_job_commits_with_the_transaction(self) -> None:
         with transaction.atomic():
             result = self.task.enqueue(1)
-            self.assertIsNotNone(result.enqueued_at)
-            self.assertRaises(TaskResultDoesNotExist, result.refresh)
-        result.refresh()
-        self.assertEqual(result.status, READY)
+            self.assertEqual(queue_of("shared").counts()["ready"], 0)
+        self.assertEqual(self.task.get_result(result.id), result)
+
+    def test_the_transaction_reads_what_it_has_written(self) -> None:
+        with transaction.atomic():
+            result = self.task.enqueue(1)
+            read = self.task.get_result(result.id)
+            result.refresh()
+            self.assertEqual((read, result.status, result.args), (result, READY, [1]))
+            async_to_sync(result.arefresh)()
+            self.assertRaises(TaskResultDoesNotExist, self.task.get_result, str(int(result.id) + 1))
+
+    def test_naive_times_are_those_of_the_time_zone(self) -> None:
+        with override_settings(USE_TZ=False, TIME_ZONE="Asia/Tokyo"), transaction.atomic():
+            result = self.task.enqueue(1)
+            self.assertEqual(self.task.get_result(result.id), result)
+            self.assertLess(abs(result.enqueued_at - timezone.now()), timedelta(minutes=1))
+
+    def test_with_autocommit_off_a_transaction_is_always_open(self) -> None:
+        for has_written in (False, True):
+            for ends, kept in ((transaction.rollback, False), (transaction.commit, True)):
+                with self.subTest(has_written=has_written, kept=kept), autocommit_off():
+                    if has_written:
+                        connection.cursor().execute("INSERT INTO lines VALUES (1)")
+                    result = self.task.enqueue(1)
+                    self.assertEqual(self.task.get_result(result.id), result)
+                    ends()
+                    stored = [job.id for job in queue_of("shared").jobs()]
+                    self.assertEqual(int(result.id) in stored, kept)
+
+    def test_autocommit_may_be_off_in_the_settings(self) -> None:
+        connection.close()
+        with mock.patch.dict(connection.settings_dict, {"AUTOCOMMIT": False}):
+            self.addCleanup(connection.close)
+            result = self.task.enqueue(1)
+            transaction.rollback()
+        self.assertRaises(TaskResultDoesNotExist, result.refresh)
 
     def test_a_job_rolls_back_with_the_transaction(self) -> None:
         with self.assertRaises(LookupError), transaction.atomic():
