@@ -10,15 +10,13 @@ from contextlib import contextmanager
 
 from .. import errors
 
+_LOCKED = (
+    "another program, or a connection of your own, keeps it locked; end or shorten its transaction, or join "
+    "it with connection="
+)
 _BY_CODE: dict[int, tuple[type[errors.DatabaseError], str]] = {
-    sqlite3.SQLITE_BUSY: (
-        errors.DatabaseBusy,
-        "another program keeps it locked; end or shorten its transaction",
-    ),
-    sqlite3.SQLITE_LOCKED: (
-        errors.DatabaseBusy,
-        "another program keeps it locked; end or shorten its transaction",
-    ),
+    sqlite3.SQLITE_BUSY: (errors.DatabaseBusy, _LOCKED),
+    sqlite3.SQLITE_LOCKED: (errors.DatabaseBusy, _LOCKED),
     sqlite3.SQLITE_FULL: (errors.DiskFull, "the disk is full; what is stored is sound, free some room"),
     sqlite3.SQLITE_IOERR: (errors.DatabaseError, "the disk refused; what was reported as stored is sound"),
     sqlite3.SQLITE_READONLY: (
