@@ -38,7 +38,10 @@ class JobFuture(Future[R]):
         self._is_told = False  # that it runs or was cancelled, which may be said once
 
     def cancel(self) -> bool:
-        """Cancel the job if it has not started; whether it never will."""
+        """Cancel the job if it has not started; whether it never will.
+
+        One that waits for another attempt has started: `future.job.cancel()` cancels that.
+        """
         self._follower.cancel([self])
         return self.cancelled()
 
@@ -49,7 +52,10 @@ class JobFuture(Future[R]):
         super().cancel()
 
     def follow(self, state: State | None) -> bool:
-        """Become what the job is now, None if it is gone; whether anything changed."""
+        """Become what the job is now, None if it is gone; whether anything changed.
+
+        A job that waits for another attempt counts as running.
+        """
         if state is State.CANCELLED:
             self.mark_cancelled()
         elif state in _WAITING and not self.cancelled():
@@ -124,7 +130,7 @@ class Follower:
         if desk.database.joined() is not None:
             return  # a transaction that is open might undo it
         for place in range(0, len(ids), _CHUNK):
-            for id in desk.store.cancel_waiting(ids[place : place + _CHUNK]):
+            for id in desk.store.cancel_unstarted(ids[place : place + _CHUNK]):
                 open_ones[id].mark_cancelled()
 
     def cancel_all(self) -> None:
@@ -211,12 +217,12 @@ class Follower:
         began = clock.monotonic()
         followed = self._followed()
         try:
-            states = self._queue.desk.reports.states({id for id, _ in followed})
+            stages = self._queue.desk.reports.stages({id for id, _ in followed})
         except DatabaseError as error:  # whether it will pass, the worker finds out
             log.warning("an executor could not look after its jobs: %s", error)
         else:
             took = clock.monotonic() - began
-            changed = [_tell(future, states.get(id)) for id, future in followed]
+            changed = [_tell(future, stages.get(id)) for id, future in followed]
             self._forget([each for each in followed if each[1].done()])
             self._plan(took, is_moving=any(changed))
         if self._worker.join(0):  # which raises the error that has ended it

@@ -14,6 +14,7 @@ SET state = 'cancelled', retention = {settling.KEPT_CANCELLED}, reason = 'cancel
     finished_at = :now, parked = 0, message = :message
 WHERE id = :id AND state IN ('scheduled', 'blocked', 'ready')
 """
+CANCEL_UNSTARTED = f"{CANCEL_WAITING} AND started_at IS NULL"
 CANCEL_RUNNING = "UPDATE litequeue_job SET cancelling = 1 WHERE id = :id AND state = 'running'"
 RETRY = f"""
 UPDATE litequeue_job
@@ -66,9 +67,10 @@ def cancel(connection: Connection, id: int, now: int, message: str | None) -> bo
     return _ask_to_stop(connection, id)
 
 
-def cancel_waiting(connection: Connection, ids: Iterable[int], now: int) -> list[int]:
-    """Cancel those of these jobs that wait; which."""
-    cancelled = [id for id in ids if _cancel_waiting(connection, id, now, None)]
+def cancel_unstarted(connection: Connection, ids: Iterable[int], now: int) -> list[int]:
+    """Cancel those of these jobs that have not started; which."""
+    rest = {"now": now, "message": None}
+    cancelled = [id for id in ids if connection.execute(CANCEL_UNSTARTED, {"id": id, **rest}).rowcount]
     if cancelled:
         flow.expire(connection, now)
     return cancelled

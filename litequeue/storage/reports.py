@@ -65,6 +65,10 @@ NEWEST_FIRST = {way: f"SELECT {COLUMNS} FROM {way} {MATCHES} ORDER BY id DESC LI
 COUNT = {way: f"SELECT count(*) FROM {way} {MATCHES}" for way in WAYS}
 THESE = f"SELECT {COLUMNS} FROM litequeue_job WHERE id IN (SELECT value FROM json_each(?))"
 STATES = "SELECT id, state FROM litequeue_job WHERE id IN (SELECT value FROM json_each(?))"
+STAGES = """
+SELECT id, iif(started_at IS NULL OR finished_at IS NOT NULL, state, 'running')
+FROM litequeue_job WHERE id IN (SELECT value FROM json_each(?))
+"""
 ONE = f"SELECT {COLUMNS} FROM litequeue_job WHERE id = ?"
 PAYLOAD = """
 SELECT coalesce(payload, (SELECT body FROM litequeue_blob WHERE job = :id AND kind = 'payload')), codec
@@ -165,8 +169,15 @@ class Reports:
 
     def states(self, ids: Iterable[int]) -> dict[int, State]:
         """The states of these jobs; those that are gone are not among them."""
+        return self._states(STATES, ids)
+
+    def stages(self, ids: Iterable[int]) -> dict[int, State]:
+        """Likewise, but `running` from the first start to the end: between the attempts, too."""
+        return self._states(STAGES, ids)
+
+    def _states(self, statement: str, ids: Iterable[int]) -> dict[int, State]:
         wanted = json.dumps(list(ids))
-        found = self.database.read(lambda c: c.execute(STATES, (wanted,)).fetchall())
+        found = self.database.read(lambda c: c.execute(statement, (wanted,)).fetchall())
         return {id: rows.state(state) for id, state in found}
 
     def count(self, chosen: Filter) -> int:

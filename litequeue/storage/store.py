@@ -223,10 +223,13 @@ class Store:
             raise NotAllowed(f"job {job} is {state} and can not be cancelled any more")
         return state
 
-    def cancel_waiting(self, jobs: Sequence[int]) -> list[int]:
-        """Cancel those of these jobs that wait, and leave those that run or are final; which."""
+    def cancel_unstarted(self, jobs: Sequence[int]) -> list[int]:
+        """Cancel those of these jobs that have not started; which.
+
+        It leaves those that run, wait for another attempt or are final.
+        """
         now = self.clock.now()
-        return self.database.write(lambda c: operating.cancel_waiting(c, jobs, now), Durability.FULL)
+        return self.database.write(lambda c: operating.cancel_unstarted(c, jobs, now), Durability.FULL)
 
     def cancel_tree(
         self, job: int, message: str | None = None, *, connection: Connection | None = None

@@ -264,6 +264,24 @@ class TestCancel(ExecutorCase):
         self.assertEqual([self.result(future) for future in running], [f"{self.name}-0", f"{self.name}-1"])
         self.assertFalse(running[0].cancel())
 
+    def test_a_job_that_waits_for_another_attempt_has_started(self) -> None:
+        def unlucky() -> None:
+            raise Plain("lost")
+
+        task = self.declare(unlucky, retry=Retry(2, intervals=[3600]))
+        with unittest.mock.patch.object(
+            self.queue.desk.reports, "stages", lambda ids: dict.fromkeys(ids, State.READY)
+        ):  # its future did not see it run
+            future = self.executor.submit(task)
+            until(lambda: future.job.refresh().failures == 1)
+            self.assertFalse(future.cancel())
+            self.assertFalse(future.done())
+        until(future.running)
+        self.assertFalse(future.cancel())
+        self.assertEqual(future.job.refresh().state, State.SCHEDULED)
+        future.job.cancel()
+        self.assertIsInstance(self.error(future), JobCancelled)
+
     def test_by_somebody_else_while_it_waits(self) -> None:
         self.blocked()
         future = self.executor.submit(mul, 2, 2)
@@ -303,7 +321,7 @@ class TestCancel(ExecutorCase):
         self.blocked()
         future = self.executor.submit(mul, 2, 2)
         with unittest.mock.patch.object(
-            self.queue.desk.reports, "states", lambda ids: dict.fromkeys(ids, State.READY)
+            self.queue.desk.reports, "stages", lambda ids: dict.fromkeys(ids, State.READY)
         ):  # somebody lets every job run again
             self.assertTrue(future.cancel())
             self.assertEqual(wait([future], PATIENCE_SECONDS).done, {future})

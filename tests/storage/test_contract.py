@@ -718,18 +718,32 @@ class Cancel(ContractCase):
         self.clock.advance(5)
         self.assertEqual(self.claim(10, revive=frozenset({"app:new"})), [])
 
-    def test_only_those_that_wait(self) -> None:
+    def test_only_those_that_have_not_started(self) -> None:
+        tried, snoozed = self.enqueue(), self.enqueue()
+        self.store.settle(records.Fail(self.claim_one(), ERROR, retry_at=self.in_seconds(5)))
+        self.store.settle(Snoozed(self.claim_one(), self.in_seconds(5)))
         running = self.enqueue()
         self.claim_one()
         ended = self.enqueue()
         self.store.cancel(ended)
         waiting = [self.enqueue(), self.enqueue(run_at=self.in_seconds(5))]
-        self.assertEqual(self.store.cancel_waiting([running, *waiting, ended, 99]), waiting)
+        given_back = self.enqueue(priority=1)
+        self.store.settle(records.Release(self.claim_one()))
+        waiting.append(given_back)
+        jobs = [tried, snoozed, running, *waiting, ended, 99]
+        stages = self.reports.stages(jobs)
+        self.assertEqual([stages[id] for id in (tried, snoozed, running)], ["running"] * 3)
+        self.assertEqual(
+            [stages[id] for id in (*waiting, ended)], ["ready", "scheduled", "ready", "cancelled"]
+        )
+        self.assertEqual(self.store.cancel_unstarted(jobs), waiting)
         for id in waiting:
             self.assert_state(id, State.CANCELLED, "cancelled")
         self.assert_state(running, State.RUNNING)
         self.assertFalse(self.job(running).cancelling)
-        self.assertEqual(self.store.cancel_waiting(waiting), [])
+        self.assert_state(tried, State.SCHEDULED)
+        self.assert_state(snoozed, State.SCHEDULED)
+        self.assertEqual(self.store.cancel_unstarted(waiting), [])
 
     def test_a_running_job_is_flagged(self) -> None:
         id = self.enqueue()
