@@ -15,7 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from ..errors import Empty, Full, LiteQueueError, NotAllowed, QueueClosed, ShutDown
-from ..job import Complete, Lease
+from ..job import Complete, Lease, Release
 from ..log import log
 from ..options import Duration
 from .lane import Lane, lane_of
@@ -90,7 +90,7 @@ class AsyncMessages(Generic[T]):
 
     async def claim(self) -> Message[T]:
         """`get` for a message that you settle by itself; its verbs wait for the disk, so use a thread."""
-        return await self._until(self._lane.arrivals, self._messages.attempt, Message.release)
+        return await self._until(self._lane.arrivals, self._messages.attempt, self._give_back)
 
     async def _get(self, owner: object) -> T:
         message = await self.claim()
@@ -181,10 +181,10 @@ class AsyncMessages(Generic[T]):
         await asyncio.shield(asyncio.wrap_future(undone))
 
     def _complete(self, lease: Lease) -> None:
-        try:
-            self._lane.settle(Complete(lease, keeps=False))
-        except LiteQueueError as error:
-            log.warning("message=%d is done, which could not be written: %s", lease.job, error)
+        self._lane.settle_soon(Complete(lease, keeps=False))
+
+    def _give_back(self, message: Message[T]) -> None:
+        self._lane.settle_soon(Release(message.lease))
 
 
 def _undo(future: Future[R | None], undo: Callable[[R], None]) -> None:
@@ -193,7 +193,7 @@ def _undo(future: Future[R | None], undo: Callable[[R], None]) -> None:
         try:
             undo(found)
         except LiteQueueError as error:
-            log.warning("%r could not be given back: %s", found, error)
+            log.warning("%r could not be taken back: %s", found, error)
 
 
 def _waker(called: asyncio.Event) -> Callable[[], bool]:

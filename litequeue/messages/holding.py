@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import atexit
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from ..desk import Desk
-from ..errors import DatabaseError, QueueClosed
+from ..errors import DatabaseError, LeaseLost, LiteQueueError, QueueClosed
 from ..job import Claimed, Lease, NewWorker, Turn, Want
 from ..log import log
 from ..names import MESSAGE
@@ -45,6 +46,7 @@ class Holding:
         self._heartbeat: Heartbeat | None = None
         self._got_mutex = threading.Lock()  # never held while the disk is waited for
         self._got: dict[Lease, object] = {}
+        self._owed: deque[Callable[[], object]] = deque()
         self.worker = 0
 
     def signed_on(self) -> int:
@@ -73,6 +75,7 @@ class Holding:
         if heartbeat is not None:
             atexit.unregister(self._end)
             heartbeat.stop()
+            self._pay_at_last()
             self._desk.workers.sign_off(self.worker)
             self._desk.minutes.write()
 
@@ -105,6 +108,26 @@ class Holding:
         """It could not be written that it is done."""
         with self._got_mutex:
             self._got = {lease: owner, **self._got}
+
+    # --- what could not be written when it was due ----------------------------------------------------
+
+    def owe(self, work: Callable[[], object]) -> None:
+        """Let the heartbeat write what could not be written here and now; a `__del__` may call this, too."""
+        self._owed.append(work)
+
+    def _pay(self) -> None:
+        while self._owed:
+            try:
+                self._owed[0]()
+            except LeaseLost as lost:
+                log.warning("%s", lost)
+            self._owed.popleft()
+
+    def _pay_at_last(self) -> None:
+        try:
+            self._pay()
+        except LiteQueueError as error:
+            log.warning("%d messages whose end is not written go back: %s", len(self._owed), error)
 
     # --- for the heartbeat ----------------------------------------------------------------------------
 
@@ -149,7 +172,8 @@ class Holding:
                 self.trouble = Trouble(self)
                 self.worker = self._desk.workers.sign_on(self._identity())
                 teller = TellerAside(self._desk, self._queue.runnable.get)
-                self._heartbeat = Heartbeat(self._desk, self, self._queue.lease, teller, fires=False)
+                lease = self._queue.lease
+                self._heartbeat = Heartbeat(self._desk, self, lease, teller, fires=False, also=self._pay)
                 atexit.register(self._end)
                 self._heartbeat.start()
 

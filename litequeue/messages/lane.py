@@ -12,6 +12,7 @@ from ..desk import Desk
 from ..errors import (
     EncodingError,
     JobNotFound,
+    LeaseLost,
     LiteQueueError,
     NotAllowed,
     PayloadTooLarge,
@@ -127,6 +128,16 @@ class Lane:
         if not isinstance(settlement, Complete):
             afterwards(self.desk.database, self.arrivals.tell)
 
+    def settle_soon(self, settlement: Settlement) -> None:
+        """`settle`, with the heartbeat if it can not be written now."""
+        try:
+            self.settle(settlement)
+        except LeaseLost as lost:
+            log.warning("%s", lost)
+        except LiteQueueError as error:
+            log.warning("message=%d: its end is not written yet: %s", settlement.lease.job, error)
+            self.holding.owe(partial(self.settle, settlement))
+
     def _count(self, settlement: Settlement) -> None:
         if isinstance(settlement, (Complete, Fail)):
             self.desk.minutes.count(self.place, "completed" if isinstance(settlement, Complete) else "failed")
@@ -134,7 +145,7 @@ class Lane:
     def reject(self, lease: Lease, error: EncodingError) -> None:
         """A message that can not be read here has failed, or it would come first for ever."""
         log.error("fail message=%d lane=%s: %s", lease.job, self.name, error)
-        self.settle(Fail(lease, Failure("error", type(error).__qualname__, str(error))))
+        self.settle_soon(Fail(lease, Failure("error", type(error).__qualname__, str(error))))
 
     def withdraw(self, id: int) -> None:
         """Take back what was put, if nobody has got it yet."""

@@ -61,11 +61,22 @@ class Host(Protocol):
 class Heartbeat:
     """Beats every quarter of a second, or every half while nothing runs.
 
-    The lease is renewed at a third of its length. Only who runs jobs makes those that schedules want.
+    The lease is renewed at a third of its length. Only who runs jobs makes those that schedules want. With
+    every beat `also` is called.
     """
 
-    def __init__(self, desk: Desk, host: Host, lease: int, teller: Teller, *, fires: bool = True) -> None:
+    def __init__(
+        self,
+        desk: Desk,
+        host: Host,
+        lease: int,
+        teller: Teller,
+        *,
+        fires: bool = True,
+        also: Callable[[], None] = lambda: None,
+    ) -> None:
         self._teller = teller
+        self._also = also
         self._fires = fires
         self._desk = desk
         self._host = host
@@ -120,6 +131,7 @@ class Heartbeat:
         self._renew(now)  # early, for all that follows may fail
         self._fire()
         self._carry_notes()
+        self._also()
         for job, attempt in self._desk.reports.cancelling(self._host.worker) if self._is_busy() else ():
             self._host.ask_to_stop(job, attempt)
         if self._may_reap():

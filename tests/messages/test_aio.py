@@ -5,20 +5,25 @@ from __future__ import annotations
 import asyncio
 import random
 import sqlite3
+import threading
 import unittest
 from collections import Counter
-from collections.abc import Coroutine
-from contextlib import closing
+from collections.abc import Coroutine, Iterator
+from contextlib import closing, contextmanager
 from typing import Any
+from unittest import mock
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from litequeue import Empty, LeaseLost, NotAllowed, QueueClosed, ShutDown
-from litequeue.messages import Message
+from litequeue.errors import DiskFull
+from litequeue.messages import Message, Messages
 from litequeue.messages.aio import AsyncMessages
+from litequeue.storage.store import Store
 from tests.messages.case import LaneCase, Later
 from tests.support import PATIENCE_SECONDS
+from tests.worker.case import until
 
 LOCKED_SECONDS = 0.5
 TICK_SECONDS = 0.01
@@ -32,6 +37,13 @@ def run(coroutine: Coroutine[Any, Any, None]) -> None:
             await coroutine
 
     asyncio.run(bounded())
+
+
+@contextmanager
+def full_disk() -> Iterator[mock.Mock]:
+    """Within the block nothing that a worker does can be written."""
+    with mock.patch.object(Store, "take_turn", side_effect=DiskFull("there is no room")) as take_turn:
+        yield take_turn
 
 
 class AioCase(LaneCase):
@@ -130,6 +142,19 @@ class Faces(AioCase):
 
         run(talk())
 
+    def test_what_is_done_while_nothing_can_be_written_is_written_later(self) -> None:
+        async def talk() -> None:
+            aio = self.inbox.aio
+            await aio.put("a")
+            await aio.get()
+            with full_disk() as disk:
+                aio.task_done()
+                await asyncio.to_thread(until, lambda: disk.called)
+                self.queue.counts()
+            await aio.join()
+
+        run(talk())
+
     def test_closing_the_queue_ends_all_waits(self) -> None:
         async def talk() -> None:
             waiting = [asyncio.create_task(self.inbox.aio.get()), asyncio.create_task(self.inbox.aio.get())]
@@ -198,6 +223,30 @@ class Cancelled(AioCase):
                 except asyncio.CancelledError:
                     self.assertEqual(self.inbox.get_nowait(), moment)  # in its turn, and at once
                 self.assertEqual(self.inbox.qsize(), 0)
+
+        run(talk())
+
+    def test_what_can_not_be_given_back_at_once_is_given_back_later(self) -> None:
+        has_taken, may_end, attempt = threading.Event(), threading.Event(), Messages.attempt
+
+        def slow(messages: Messages[Any]) -> Message[Any] | None:
+            message = attempt(messages)
+            has_taken.set()
+            may_end.wait(PATIENCE_SECONDS)
+            return message
+
+        async def talk() -> None:
+            await self.inbox.aio.put("a")
+            with mock.patch.object(Messages, "attempt", slow):
+                getter = asyncio.create_task(self.inbox.aio.get())
+                await asyncio.to_thread(has_taken.wait, PATIENCE_SECONDS)
+                getter.cancel()
+                with full_disk():
+                    may_end.set()
+                    with self.assertRaises(asyncio.CancelledError):
+                        await getter
+                self.assertEqual(self.inbox.qsize(), 0)
+            self.assertEqual(await self.inbox.aio.get(), "a")
 
         run(talk())
 
