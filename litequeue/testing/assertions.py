@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from itertools import takewhile
 from typing import Any, NamedTuple
 
@@ -14,7 +14,7 @@ from ..handle import Job
 from ..job import Filter, Snapshot
 from ..options import NO_OPTIONS, UNSET, Options, explicit
 from ..queue import Queue
-from ..tasks import Named, Task, name_of
+from ..tasks import Named, Task, make_task, name_of
 
 _ALL = 1_000_000
 _SHOWN = 10
@@ -36,9 +36,10 @@ def assert_enqueued(queue: Queue, task: Named, /, *args: object, **kwargs: objec
 
     Arguments are compared as the function sees them: by place, by name or by default is all the same. Options
     are compared where they are said, in the words of `enqueue`: `assert_enqueued(queue, f, args=(1,),
-    priority=5)`, or `assert_enqueued(queue, f.using(priority=5), 1)`.
+    priority=5)`, or `assert_enqueued(queue, f.using(priority=5), 1)`. Raises `BadArguments`, a `TypeError`,
+    for arguments that the function can not have; of a name that `queue` does not declare nothing is known.
     """
-    wanted = _wanted(task, args, kwargs)
+    wanted = _wanted(queue, task, args, kwargs)
     found = enqueued(queue, task)
     for job in found:
         if not any(wanted.differences(job)):
@@ -47,8 +48,12 @@ def assert_enqueued(queue: Queue, task: Named, /, *args: object, **kwargs: objec
 
 
 def assert_not_enqueued(queue: Queue, task: Named, /, *args: object, **kwargs: object) -> None:
-    """Raise `AssertionError` for a job that `assert_enqueued` finds; without arguments, any of the task."""
-    wanted = _wanted(task, args, kwargs) if args or kwargs else None
+    """Raise `AssertionError` for a job that `assert_enqueued` finds; without arguments, any of the task.
+
+    Give the task itself where it is at hand: of a name that `queue` does not declare, no job is ever found if
+    it is misspelt. Raises `BadArguments` as `assert_enqueued` does.
+    """
+    wanted = _wanted(queue, task, args, kwargs) if args or kwargs else None
     found = enqueued(queue, task)
     same = [job for job in found if wanted is None or not any(wanted.differences(job))]
     if same:
@@ -58,7 +63,8 @@ def assert_not_enqueued(queue: Queue, task: Named, /, *args: object, **kwargs: o
 class _Wanted(NamedTuple):
     """The job that is looked for; options that are not said may be any."""
 
-    task: Named
+    name: str
+    task: Task[..., Any] | None  # if more than its name is known here
     args: Sequence[object]
     kwargs: Mapping[str, object]
     options: Options
@@ -77,22 +83,20 @@ class _Wanted(NamedTuple):
 
     def _seen(self, args: Sequence[object], kwargs: Mapping[str, object]) -> dict[str, object]:
         """The arguments by the names that the function gives them, where its signature is known."""
-        function = self.task.function if isinstance(self.task, Task) else self.task
-        try:
-            bound = inspect.signature(function).bind(*args, **kwargs)  # type: ignore[arg-type]
-        except (ValueError, TypeError):  # only a name, without a signature, or not fitting it
-            return {**{f"argument {place}": value for place, value in enumerate(args, 1)}, **kwargs}
-        bound.apply_defaults()
-        return bound.arguments
+        signature = None if self.task is None else self.task.signature
+        if signature is not None:
+            with suppress(TypeError):  # a parent will give the first, or the function was another once
+                bound = signature.bind(*args, **kwargs)
+                bound.apply_defaults()
+                return bound.arguments
+        return {**{f"argument {place}": value for place, value in enumerate(args, 1)}, **kwargs}
 
     def __str__(self) -> str:
         words = [f"{name}={_readable(name, value)!r}" for name, value in _said(self.options)]
-        return _call(name_of(self.task), self.args, self.kwargs) + (
-            " with " + ", ".join(words) if words else ""
-        )
+        return _call(self.name, self.args, self.kwargs) + (" with " + ", ".join(words) if words else "")
 
 
-def _wanted(task: Named, args: Sequence[object], kwargs: Mapping[str, object]) -> _Wanted:
+def _wanted(queue: Queue, task: Named, args: Sequence[object], kwargs: Mapping[str, object]) -> _Wanted:
     options = NO_OPTIONS
     if "args" in kwargs or "kwargs" in kwargs:
         args, kwargs, options = explicit(kwargs)
@@ -107,7 +111,17 @@ def _wanted(task: Named, args: Sequence[object], kwargs: Mapping[str, object]) -
         raise InvalidOption(
             f"{', '.join(unknown)} can not be compared, only {', '.join(_OPTIONS)}; look at the job itself"
         )
-    return _Wanted(task, args, kwargs, options)
+    known = _known(queue, task)
+    if known is not None:
+        known.call(*args, **kwargs)  # which refuses what no job of it can have
+    return _Wanted(name_of(task), known, args, kwargs, options)
+
+
+def _known(queue: Queue, task: Named) -> Task[..., Any] | None:
+    """The task, as far as its code is known here."""
+    if isinstance(task, str):
+        return queue.declared.get(task)
+    return task if isinstance(task, Task) else make_task(task, name_of(task), queue, NO_OPTIONS)
 
 
 def _given(options: Options) -> Iterator[tuple[str, Any]]:
@@ -152,10 +166,9 @@ def _readable(name: str, value: Any) -> object:
 
 
 def _others(wanted: _Wanted, same: Sequence[Job[Any]], others: Sequence[Job[Any]]) -> str:
-    name = name_of(wanted.task)
     if same:
-        return f"the jobs of {name} are:\n{_listed(same, wanted)}"
-    return f"there is no job of {name}, only:\n{_listed(others)}" if others else "nothing was"
+        return f"the jobs of {wanted.name} are:\n{_listed(same, wanted)}"
+    return f"there is no job of {wanted.name}, only:\n{_listed(others)}" if others else "nothing was"
 
 
 def _listed(jobs: Sequence[Job[Any]], wanted: _Wanted | None = None) -> str:

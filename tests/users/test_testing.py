@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any, ClassVar
 
-from litequeue import InvalidOption, Task
+from litequeue import BadArguments, InvalidOption, Task
 from litequeue.testing import assert_enqueued, assert_not_enqueued, enqueued
 from tests.users.case import QueueCase
 from tests.users.things import Point, add, echo, move
@@ -85,11 +85,40 @@ class TestEnqueued(AssertionCase):
         self.assertIn(f"…{'x' * 20}yes", words)
         self.assertIn(f"not …{'x' * 20}no'", words)
 
-    def test_arguments_that_do_not_fit_are_not_there_either(self) -> None:
-        self.queue.declared.clear()  # as if another process had stored it, with an older signature
+    def test_a_job_that_was_stored_when_the_function_was_another(self) -> None:
+        self.queue.declared.clear()  # as if another process had stored it
         self.queue.enqueue(self.add.name, 1, 2, 3)
-        self.assertIn("job 1: add(1, 2, 3), ready", self.difference(add, 9, 9, 9, 9))
-        self.assertEqual(assert_enqueued(self.queue, add, 1, 2, 3).id, 1)
+        self.assertEqual(
+            self.difference(add, 1, 2).splitlines()[1:],
+            [
+                "  job 1: add(1, 2, 3), ready",
+                "    a is not there, not 1",
+                "    b is not there, not 2",
+                "    argument 1 is 1, not left out",
+                "    argument 2 is 2, not left out",
+                "    argument 3 is 3, not left out",
+            ],
+        )
+        self.assertEqual(assert_enqueued(self.queue, self.add.name, 1, 2, 3).id, 1)
+
+    def test_a_job_whose_first_argument_a_parent_will_give(self) -> None:
+        last = (self.add.call(1) | self.add.call(b=7)).enqueue()
+        self.assertEqual(assert_enqueued(self.queue, self.add, b=7), last)
+        self.assertIn("b is 7, not 8", self.difference(self.add, b=8))
+
+    def test_what_no_job_of_the_task_can_have_is_no_assertion(self) -> None:
+        self.add.enqueue(1)
+        for check in (assert_enqueued, assert_not_enqueued):
+            for task in (self.add, add, self.add.name, self.add.using(priority=1)):
+                for args, kwargs in (((1, 2, 3), {}), ((1,), {"recipient": 2}), ((1,), {"a": 1})):
+                    with (
+                        self.subTest(check=check, task=task, args=args, kwargs=kwargs),
+                        self.assertRaisesRegex(BadArguments, r"things:add\(a: .*argument"),
+                    ):
+                        check(self.queue, task, *args, **kwargs)
+            with self.assertRaisesRegex(BadArguments, "unexpected keyword argument 'c'"):
+                check(self.queue, self.add, args=(1,), kwargs={"c": 2}, priority=0)
+        self.assertEqual(self.queue.runnable, {self.add.name: self.add})
 
 
 class TestOptions(AssertionCase):
