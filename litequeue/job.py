@@ -375,7 +375,7 @@ class WorkerInfo:
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Which jobs a bulk verb or a listing is about; None means any. `error` is a type, or type@place."""
+    """Which jobs a bulk verb or a listing is about; None alone means any. `error` is a type, or a `key`."""
 
     state: State | None = None
     task: str | None = None

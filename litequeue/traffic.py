@@ -136,8 +136,8 @@ class ErrorReport:
 
     @property
     def key(self) -> str:
-        """What a filter calls it."""
-        return f"{self.type}@{self.place}" if self.place else self.type
+        """What a filter calls it; `-` is no place, for the type alone is that of any place."""
+        return f"{self.type}@{self.place or '-'}"
 
 
 def measured(lengths: Iterable[int]) -> Times:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from ..clock import duration
-from ..errors import InvalidOption
+from ..errors import InvalidOption, shown
 from ..job import Filter, state_named
 from .human import seconds
 from .terminal import Terminal
@@ -69,13 +69,13 @@ def add_filters(parser: Parser) -> None:
 
 
 def chosen_filter(args: argparse.Namespace, terminal: Terminal) -> Filter:
-    """The filter that the options describe. Raises `InvalidOption` for an unknown state or age."""
+    """The filter that the options describe. Raises `InvalidOption` for a blank, an unknown state or age."""
     return Filter(
         state=None if args.state is None else state_named(args.state),
         queue=wanted(args.queue, "--queue"),
         task=wanted(args.task, "--task"),
         tag=wanted(args.tag, "--tag"),
-        error=wanted(args.error, "--error") or None,
+        error=wanted_error(args.error, "--error"),
         created_before=age_before(args.older_than, terminal),
     )
 
@@ -86,11 +86,23 @@ def age_before(age: str | None, terminal: Terminal) -> int | None:
 
 
 def wanted(text: str | None, option: str) -> str | None:
-    """What may stand in the file; it need not be a name that we would take."""
+    """What may stand in the file; it need not be a name that we would take. Raises `InvalidOption`."""
+    if text == "":
+        raise InvalidOption(f"{option} is empty; name one, or leave {option} out")
     try:
         (text or "").encode()
     except UnicodeEncodeError:
         raise InvalidOption(f"{option} is {text!a:.80}, which UTF-8 can not store") from None
+    return text
+
+
+def wanted_error(text: str | None, option: str) -> str | None:
+    """An error as `errors` tells it. Raises `InvalidOption` where its type or its place is left blank."""
+    type, at, place = (wanted(text, option) or "").partition("@")
+    if text is not None and (not type or (at and not place)):
+        raise InvalidOption(
+            f"{option} is {shown(text)}; write TYPE@PLACE as `litequeue errors` shows it, or TYPE alone"
+        )
     return text
 
 

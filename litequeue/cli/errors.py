@@ -19,8 +19,8 @@ _MOST = 1_000_000
 _LEAST = 40  # what is typed again is worth more than what is only read
 _MORE = """
 An attempt that failed is counted by the type of what it raised, and the place where: file and line of the
-innermost frame. `retry --error` takes that as it is shown here, or the type alone. Exit code 1 when no
-attempt failed."""
+innermost frame, or `-` for none. `retry --error` takes that as it is shown here, or the type alone. Exit
+code 1 when no attempt failed."""
 
 
 def add(commands: Any) -> None:
@@ -43,7 +43,7 @@ def run_errors(args: argparse.Namespace, terminal: Terminal) -> int:
     if args.json:
         say_json(terminal, [as_json(error) for error in found])
     elif found:
-        show(terminal, args.file, found)
+        show(terminal, args, found)
     else:
         terminal.say("no attempt has failed")
     if more and not args.json:
@@ -51,7 +51,7 @@ def run_errors(args: argparse.Namespace, terminal: Terminal) -> int:
     return DONE if found else NO
 
 
-def show(terminal: Terminal, file: str, found: list[ErrorReport]) -> None:
+def show(terminal: Terminal, args: argparse.Namespace, found: list[ErrorReport]) -> None:
     """A table of errors, and how to try the jobs of the first again."""
     columns = [
         Column("attempts", right=True),
@@ -64,9 +64,9 @@ def show(terminal: Terminal, file: str, found: list[ErrorReport]) -> None:
     now = terminal.clock.now()
     for line in table(terminal, columns, [error_row(error, now) for error in found]):
         terminal.say(line)
-    retriable = [error for error in found if error.jobs]
+    retriable = [error for error in found if error.jobs and error.type]
     for error in retriable[:1]:
-        words = " ".join(map(shlex.quote, ("retry", file, "--error", error.key)))
+        words = " ".join(map(shlex.quote, ("retry", args.file, "--error", error.key)))
         terminal.say()
         terminal.say(f"to run {number(error.jobs, 'job')} again: python3 -m litequeue {clean(words)}")
 

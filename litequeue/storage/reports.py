@@ -57,7 +57,8 @@ MATCHES = """
   AND (:tag IS NULL OR (json_valid(tags) AND EXISTS (SELECT 1 FROM json_each(tags) WHERE value = :tag)))
   AND (:error IS NULL OR EXISTS (
     SELECT 1 FROM litequeue_failure AS last WHERE last.job = litequeue_job.id
-    AND last.attempt = litequeue_job.attempt AND type = :error AND (:place IS NULL OR place = :place)))
+    AND last.attempt = litequeue_job.attempt
+    AND :error IN (type, type || '@' || iif(place = '', '-', place))))
 """
 WAYS = (WALK, AMONG, ENDED)
 MATCHING = {way: f"SELECT id FROM {way} {MATCHES} ORDER BY id LIMIT :limit" for way in WAYS}
@@ -327,7 +328,6 @@ def _matches(
     connection: Connection, statements: Mapping[str, str], chosen: Filter, low: int, high: int, limit: int
 ) -> list[tuple[Any, ...]]:
     ids = chosen.ids
-    error, is_placed, place = (chosen.error or "").partition("@")
     way = ENDED if chosen.state in (State.FAILED, State.CANCELLED) else WALK
     if ids is None and chosen.state in HANDFUL:
         ids = _handful(connection, chosen.state, chosen.queue)
@@ -338,8 +338,7 @@ def _matches(
         "tag": chosen.tag,
         "before": chosen.created_before,
         "ended_before": chosen.ended_before,
-        "error": error or None,
-        "place": place if is_placed else None,
+        "error": chosen.error,
         "ids": None if ids is None else json.dumps(ids),
         "low": low,
         "high": high,

@@ -7,7 +7,7 @@ from functools import partial
 from http import HTTPStatus
 from typing import Any
 
-from ..cli.arguments import wanted
+from ..cli.arguments import wanted, wanted_error
 from ..cli.change import CANCEL, DELETE, RETRY, Verb
 from ..cli.human import number
 from ..desk import Desk
@@ -67,7 +67,7 @@ def _resume_schedule(desk: Desk, name: object) -> str:
 
 
 def _retry_error(desk: Desk, key: object) -> str:
-    chosen = Filter(state=State.FAILED, error=_text(key))
+    chosen = Filter(state=State.FAILED, error=wanted_error(_text(key), "error"))
     return f"{number(desk.store.retry_all(chosen), 'job')} {RETRY.done}"
 
 

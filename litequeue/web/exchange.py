@@ -50,12 +50,13 @@ class Request:
 
     @property
     def query(self) -> dict[str, str]:
-        """The fields of the query that say something. Raises `Refused`."""
+        """The fields of the query, those that say nothing among them. Raises `Refused`."""
         text = str(self.environ.get("QUERY_STRING", ""))
         if len(text) > _LONGEST_QUERY:
             raise Refused(HTTPStatus.REQUEST_URI_TOO_LONG, "the query is too long")
         try:
-            return dict(parse_qsl(text, max_num_fields=_MOST_FIELDS, errors="strict"))
+            fields = parse_qsl(text, keep_blank_values=True, max_num_fields=_MOST_FIELDS, errors="strict")
+            return dict(fields)
         except ValueError as error:
             raise Refused(HTTPStatus.BAD_REQUEST, f"the query can not be read: {error}") from error
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from .. import __version__
-from ..cli.arguments import job_id, wanted
+from ..cli.arguments import job_id, wanted, wanted_error
 from ..cli.describe import as_json, call_of, encoded, note_of, options_of
 from ..cli.errors import as_json as error_json
 from ..cli.human import iso
@@ -108,7 +108,7 @@ def _filter(query: Mapping[str, str]) -> Filter:
         queue=wanted(query.get("queue"), "queue"),
         task=wanted(query.get("task"), "task"),
         tag=wanted(query.get("tag"), "tag"),
-        error=wanted(query.get("error"), "error"),
+        error=wanted_error(query.get("error"), "error"),
     )
 
 

@@ -1,6 +1,6 @@
 """`errors`, and the filter `--error` that takes what it shows."""
 
-from litequeue.job import Fail, Failure
+from litequeue.job import Fail, Failure, Filter
 from tests.cli.case import MINUTE, CommandCase
 
 FRAME = 'Traceback (most recent call last):\n  File "/srv/shop/{}", line {}, in fetch\n'
@@ -30,6 +30,9 @@ class TestErrors(CommandCase):
         self.failing("shop.Refused", "", retry_at=self.clock.at + MINUTE)
         self.clock.pass_time(5 * MINUTE)
 
+    def states(self) -> list[str]:
+        return [str(job.state) for job in reversed(self.reports.jobs(Filter()))]
+
     def test_groups_by_what_was_raised_and_where(self) -> None:
         self.fill()
         self.assert_prints(
@@ -38,7 +41,7 @@ class TestErrors(CommandCase):
             attempts  jobs failed  last       job  error                  message
                    2            2  5 min ago    2  OSError@shop/app.py:3  message 2
                    1            1  5 min ago    3  OSError@shop/app.py:9  message 3
-                   1            0  5 min ago    4  shop.Refused           message 4
+                   1            0  5 min ago    4  shop.Refused@-         message 4
 
             to run 2 jobs again: python3 -m litequeue retry {self.file} --error OSError@shop/app.py:3
             """,
@@ -60,7 +63,7 @@ class TestErrors(CommandCase):
                 "message": "message 2",
             },
         )
-        self.assertEqual([error["error"] for error in rest], ["OSError@shop/app.py:9", "shop.Refused"])
+        self.assertEqual([error["error"] for error in rest], ["OSError@shop/app.py:9", "shop.Refused@-"])
 
     def test_of_one_queue_and_no_more_than_wanted(self) -> None:
         self.fill()
@@ -104,7 +107,44 @@ class TestErrors(CommandCase):
         for error, code in (("OSError", 1), ("ValueError@shop/app.py:4", 1), ("ValueError@shop/app.py:5", 0)):
             self.assertEqual(self.cli("list", self.file, "--error", error).code, code, error)
 
-    def test_a_place_that_is_empty_is_one_too(self) -> None:
+    def test_no_place_is_one_too(self) -> None:
         self.fill()
-        self.assertEqual(self.cli("list", self.file, "--error", "shop.Refused@").code, 0)
-        self.assertEqual(self.cli("list", self.file, "--error", "OSError@").code, 1)
+        self.failing("shop.Refused", queue="mail")
+        (error,) = [one for one in self.cli("errors", self.file, "--json").json if not one["place"]]
+        found = self.cli("list", self.file, "--error", error["error"], "--json").json
+        self.assertEqual([job["id"] for job in found], [4])
+        self.assertEqual(self.cli("list", self.file, "--error", "OSError@-").code, 1)
+
+    def test_what_is_left_blank_never_means_any(self) -> None:
+        self.fill()
+        states = self.states()
+        for error in ("", "@", "@shop/app.py:3", "OSError@"):
+            for verb in ("retry", "cancel", "delete"):
+                for more in ((), ("--state", "failed"), ("--queue", "mail"), ("--all",)):
+                    argv = [verb, self.file, "--error", error, *more, "--yes"]
+                    with self.subTest(argv[2:]):
+                        self.assert_refused(argv, "--error is ")
+            for reading in (["list", self.file], ["export", self.file]):
+                self.assert_refused([*reading, "--error", error], "--error is ")
+        self.assertEqual(self.states(), states)
+
+    def test_no_other_filter_is_blank_either(self) -> None:
+        self.fill()
+        for option in ("--queue", "--task", "--tag"):
+            self.assert_refused(["delete", self.file, option, "", "--yes"], f"leave {option} out")
+        for command in ("errors", "logs", "prune"):
+            self.assert_refused([command, self.file, "--queue", ""], "leave --queue out")
+
+    def test_the_filter_takes_a_text_for_no_more_than_itself(self) -> None:
+        self.fill()
+        for text in ("", "@", "@shop/app.py:3", "OSError@"):
+            self.assertEqual(self.reports.count(Filter(error=text)), 0, text)
+            self.assertEqual(self.store.delete_all(Filter(error=text)), 0, text)
+
+    def test_a_type_may_have_any_name(self) -> None:
+        for type in ("odd@name", "odd@name@b", "x@app.py:3"):
+            with self.subTest(type):
+                id = self.failing(type)
+                found = self.cli("errors", self.file, "--json").json
+                (error,) = [one["error"] for one in found if one["type"] == type]
+                self.assertEqual([job.id for job in self.reports.jobs(Filter(error=error))], [id])

@@ -62,13 +62,24 @@ class TestLooking(WebCase):
             ("tag=odd", [4, 2]),
             ("state=ready&queue=default&limit=1", [5]),
             ("state=failed", []),
-            ("queue=", [5, 4, 3, 2, 1]),
+            ("", [5, 4, 3, 2, 1]),
         ):
             with self.subTest(query):
                 self.assertEqual([job["id"] for job in self.get(f"/data/jobs?{query}").json["jobs"]], ids)
 
     def test_what_can_not_be_asked_is_refused(self) -> None:
-        for query in ("state=odd", "limit=0", "limit=201", "limit=1e9", "limit=-1", "after=x", "after=0"):
+        odd = ("state=odd", "limit=0", "limit=201", "limit=1e9", "limit=-1", "after=x", "after=0")
+        blank = (
+            "state=",
+            "queue=",
+            "task=",
+            "tag=",
+            "error=",
+            "error=@",
+            "error=@app.py:3",
+            "error=OSError@",
+        )
+        for query in odd + blank:
             with self.subTest(query):
                 self.assertEqual(self.get(f"/data/jobs?{query}").status, 400)
         self.assertEqual(self.get("/data/jobs?task=%ff").status, 400)
@@ -206,6 +217,9 @@ class TestActing(WebCase):
         for _ in range(3):
             self.enqueue()
             self.fail_next(worker)
+        for blank in ("@", "@shop/app.py:3", "OSError@"):
+            self.assertEqual(self.act(verb="retry", error=blank).status, 400)
+        self.assertEqual({self.state(id) for id in (1, 2, 3)}, {State.FAILED})
         (error,) = self.get("/data/errors").json["errors"]
         self.assertEqual((error["type"], error["attempts"], error["jobs_failed"]), ("OSError", 3, 3))
         self.assertEqual(len(self.get(f"/data/jobs?error={error['error']}").json["jobs"]), 3)

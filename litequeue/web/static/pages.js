@@ -179,13 +179,13 @@ function attempt(failed) {
 export async function errors({ ask, button }) {
   const found = await ask("data/errors");
   return [h("h1", {}, "Errors"), table("By what was raised and where", [
-    ["error", "break", (one) => jobsOf("error", one.error, `error-${one.error}`, name(one.type || "unknown"))],
+    ["error", "break", (one) => one.type ? jobsOf("error", one.error, `error-${one.error}`, name(one.type)) : name("unknown")],
     ["place", "break", (one) => name(one.place)],
     ["attempts", "n", (one) => number(one.attempts)],
     ["jobs failed", "n wide", (one) => count(one.jobs_failed, "failed")],
     ["last", "when wide", (one) => when(one.last_at)],
     ["last message", "cut wide", (one) => h("span", { title: one.message }, one.message)],
-    ["", "act", (one) => one.jobs_failed > 0 &&
+    ["", "act", (one) => one.type && one.jobs_failed > 0 &&
       button("retry", "error", one.error, `Retry all ${number(one.jobs_failed)} that failed so?`)],
   ], found.errors, "No attempt has failed.")];
 }
