@@ -66,7 +66,8 @@ def show(terminal: Terminal, args: argparse.Namespace, found: list[ErrorReport])
         terminal.say(line)
     retriable = [error for error in found if error.jobs and error.type]
     for error in retriable[:1]:
-        words = " ".join(map(shlex.quote, ("retry", args.file, "--error", error.key)))
+        lane = [] if args.queue is None else ["--queue", args.queue]
+        words = " ".join(map(shlex.quote, ("retry", args.file, *lane, "--error", error.key)))
         terminal.say()
         terminal.say(f"to run {number(error.jobs, 'job')} again: python3 -m litequeue {clean(words)}")
 

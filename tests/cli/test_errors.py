@@ -1,5 +1,7 @@
 """`errors`, and the filter `--error` that takes what it shows."""
 
+import shlex
+
 from litequeue.job import Fail, Failure, Filter
 from tests.cli.case import MINUTE, CommandCase
 
@@ -148,3 +150,12 @@ class TestErrors(CommandCase):
                 found = self.cli("errors", self.file, "--json").json
                 (error,) = [one["error"] for one in found if one["type"] == type]
                 self.assertEqual([job.id for job in self.reports.jobs(Filter(error=error))], [id])
+
+    def test_the_command_that_it_offers_does_what_it_says(self) -> None:
+        for queue in ("mail", "default", "default"):
+            self.failing("OSError", queue=queue)
+        offered = self.cli("errors", self.file, "--queue", "mail").out.splitlines()[-1]
+        said, _, words = offered.partition(": python3 -m litequeue ")
+        self.assertEqual(said, "to run 1 job again")
+        self.assertEqual(self.cli(*shlex.split(words), "--yes").out, "1 job made ready again\n")
+        self.assertEqual(self.states(), ["ready", "failed", "failed"])
