@@ -27,6 +27,7 @@ DATABASES = {
     "default": {
         "ENGINE": "django.db.backends.sqlite3",
         "NAME": FOLDER / "site.db",
+        "TEST": {"NAME": FOLDER / "tests.db"},
         "OPTIONS": SHARED if django.VERSION >= (5, 1) else {},
     },
     "memory": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"},

@@ -17,7 +17,9 @@ from tests.contrib.django.case import FOLDER, DjangoTest, queue_of
 # isort: split
 import django
 from asgiref.sync import async_to_sync
+from django.core.checks import run_checks
 from django.core.exceptions import ImproperlyConfigured
+from django.core.management import call_command
 from django.db import connection, connections, transaction
 from django.test import override_settings
 from django.utils import timezone
@@ -37,8 +39,8 @@ from litequeue.storage.checkpoint import carries_reset_fault
 from tests.contrib.django import tasks
 from tests.contrib.django.settings import BACKEND, TASKS
 from tests.markdown import blocks
-from tests.repository import ROOT
-from tests.support import PATIENCE_SECONDS
+from tests.repository import ROOT, run_python
+from tests.support import PATIENCE_SECONDS, folder_for
 
 READY, SUCCESSFUL, FAILED = TaskResultStatus.READY, TaskResultStatus.SUCCESSFUL, TaskResultStatus.FAILED
 
@@ -297,6 +299,49 @@ class TestOwnDatabase(DjangoTest):
         result.refresh()
         self.assertEqual(result.status, READY)
         self.assertFalse(connection.in_atomic_block)
+
+
+class TestTables(DjangoTest):
+    """They can not be made inside a transaction, so `migrate` does."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        connection.close()
+        self.addCleanup(connection.close)
+        self.path = folder_for(self) / "new.db"
+        self.enterContext(mock.patch.dict(connection.settings_dict, {"NAME": self.path}))
+
+    def problems(self) -> list[Any]:
+        return [each.id for each in run_checks(databases=["default"]) if each.id.startswith("litequeue")]
+
+    def test_migrate_makes_them_and_until_then_the_check_tells(self) -> None:
+        self.assertEqual(self.problems(), ["litequeue.W004"])
+        self.assertFalse(self.path.exists())
+        with transaction.atomic(), self.assertRaisesRegex(litequeue.InvalidOption, "holds no queue yet"):
+            tasks.add.using(backend="shared").enqueue(1)
+        call_command("migrate", verbosity=0)
+        self.assertEqual(self.problems(), [])
+        with transaction.atomic():
+            result = tasks.add.using(backend="shared").enqueue(1)
+            result.refresh()
+        call_command("migrate", verbosity=0)
+        result.refresh()
+
+    def test_a_database_without_jobs_is_let_alone(self) -> None:
+        call_command("migrate", verbosity=0, database="memory")
+        with override_settings(TASKS={"default": TASKS["default"]}):
+            call_command("migrate", verbosity=0)
+            self.assertEqual(self.problems(), [])
+        self.assertEqual(self.problems(), ["litequeue.W004"])
+
+    def test_with_wrong_settings_no_table_is_missing(self) -> None:
+        with override_settings(TASKS={"default": {"BACKEND": BACKEND, "OPTIONS": {}}}):
+            self.assertNotIn("litequeue.W004", self.problems())
+
+    def test_the_tests_of_a_project_may_enqueue_in_their_transactions(self) -> None:
+        label = "tests.contrib.django.site_tests"
+        done = run_python(["-m", "django", "test", label, "--noinput"], ROOT)
+        self.assertEqual(done.returncode, 0, done.stdout)
 
 
 class TestChecks(DjangoTest):
