@@ -51,7 +51,7 @@ def place(name: str, *, fails: bool) -> None:
 
 
 with queue.transaction() as connection:
-    connection.execute("CREATE TABLE orders (name TEXT)")
+    connection.execute("CREATE TABLE IF NOT EXISTS orders (name TEXT)")
 for name in filter(importlib.util.find_spec, ("sqlite3", "sqlalchemy", "django")):
     with suppress(ValueError):
         place(name, fails=True)  # rolled back, with both jobs

@@ -5,6 +5,7 @@ from pathlib import Path
 from litequeue import JobFailed, Queue, Retry, current_job
 
 queue = Queue("quickstart.db")  # the file is made on first use
+NOTES = Path("notes.txt")
 
 
 @queue.task
@@ -26,11 +27,12 @@ def read(path: Path) -> str:
 
 
 def main() -> None:
+    NOTES.unlink(missing_ok=True)
     print("here and now:", add(2, 3))
 
     total = add.enqueue(2, 3)
     page = fetch.using(priority=10).enqueue("https://example.org")
-    lost = read.enqueue(Path("notes.txt"))
+    lost = read.enqueue(NOTES)
     later = add.using(delay=3600).enqueue(40, 2)
     many = queue.enqueue_many(add.call(n, n) for n in range(1000))  # one transaction
 
@@ -43,7 +45,7 @@ def main() -> None:
         except JobFailed as error:
             print(f"job {error.job_id} failed: {error.error_type}: {error.message}")
 
-        Path("notes.txt").write_text("found")
+        NOTES.write_text("found")
         lost.retry()
         print("run again:", lost.result(timeout=10))
 

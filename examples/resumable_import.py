@@ -42,6 +42,7 @@ def import_file(url: str) -> int:
 
 def main() -> None:
     with queue.transaction() as connection:
+        connection.execute("DROP TABLE IF EXISTS imported")
         connection.execute("CREATE TABLE imported (part INTEGER, row TEXT)")
         job = import_file.enqueue("https://example.org/rows.csv")
     for kill_in in ("2", "none"):

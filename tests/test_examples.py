@@ -1,4 +1,4 @@
-"""Every example is short, says what it shows, and runs to its end in an empty directory."""
+"""Every example is short, says what it shows, and runs to its end, in an empty directory and once more."""
 
 import ast
 import tempfile
@@ -9,6 +9,8 @@ from tests.repository import ROOT, run_python
 
 EXAMPLES = sorted((ROOT / "examples").rglob("*.py"))
 MAX_LINES = 80
+# They make tables and files of their own, or look at all the jobs there are.
+LEAVE_THINGS_BEHIND = ("customer_api.py", "own_connection.py", "quickstart.py", "resumable_import.py")
 
 
 class TestExamples(unittest.TestCase):
@@ -32,6 +34,11 @@ class TestExamples(unittest.TestCase):
     def test_each_runs_to_its_end(self) -> None:
         for example in EXAMPLES:
             with self.subTest(example.name), tempfile.TemporaryDirectory() as directory:
-                finished = run_python([example], Path(directory), timeout_seconds=60)
-                self.assertEqual(finished.returncode, 0, finished.stdout)
-                self.assertTrue(finished.stdout.strip(), "it shows nothing")
+                self.run_to_its_end(example, Path(directory))
+                if example.name in LEAVE_THINGS_BEHIND:
+                    self.run_to_its_end(example, Path(directory))
+
+    def run_to_its_end(self, example: Path, directory: Path) -> None:
+        finished = run_python([example], directory, timeout_seconds=60)
+        self.assertEqual(finished.returncode, 0, finished.stdout)
+        self.assertTrue(finished.stdout.strip(), "it shows nothing")
