@@ -18,8 +18,10 @@ from .clock import SECOND, to_datetime
 from .errors import EncodingError, shown
 from .job import FINAL, Rule, State
 
-FORMAT = 1
+FORMAT = 2
+WITHOUT_END = 1  # the older form, whose last line does not say that it is the last
 _HEAD = "litequeue"
+_ENDS = ("success", "failure", "end")
 _REASONS = {
     State.FAILED: {"error", "timeout", "crashed", "lost", "rejected"},
     State.CANCELLED: {"cancelled", "expired", "parent", "replaced"},
@@ -159,6 +161,8 @@ _PARTS: Mapping[str, tuple[_Kinds, Sequence[str]]] = {
     "steps": (STEP, STEP_BODIES),
     "parents": (PARENT, ()),
 }
+# What no two rows of a part have in common.
+_ALONE = (("attempts", "attempt"), ("log", "number"), ("steps", "name"), ("steps", "number"))
 
 
 def header() -> str:
@@ -166,13 +170,28 @@ def header() -> str:
     return json.dumps({_HEAD: "jobs", "format": FORMAT})
 
 
-def require_header(line: str) -> None:
-    """Raise `EncodingError` when this is not the first line of a file of jobs that we can read."""
+def ending(jobs: int) -> str:
+    """The last line of a file of so many jobs."""
+    return json.dumps({_HEAD: "end", "jobs": jobs})
+
+
+def require_header(line: str) -> int:
+    """The format that the first line names. Raises `EncodingError` when it is none that we can read."""
     found = _object(line)
     if found.get(_HEAD) != "jobs":
         raise EncodingError("the input does not begin with the line that `litequeue export` writes first")
-    if found.get("format") != FORMAT:
-        raise EncodingError(f"its format is {shown(found.get('format'))}, and this litequeue reads {FORMAT}")
+    named = found.get("format")
+    if type(named) is not int or not WITHOUT_END <= named <= FORMAT:
+        raise EncodingError(f"its format is {shown(named)}, and this litequeue reads {FORMAT} and older ones")
+    return named
+
+
+def told_at_end(line: str) -> int | None:
+    """How many jobs the last line of a file tells of; None for any other line."""
+    if _HEAD not in line[:40]:
+        return None
+    found = _object(line)
+    return _whole(found.get("jobs")) if found.get(_HEAD) == "end" else None
 
 
 def to_line(one: Portable) -> str:
@@ -194,11 +213,9 @@ def from_line(line: str) -> Portable:
     rule = said.pop("limit", {})
     job = _read(JOB, JOB_BODIES, said, "the job")
     _require_sound(job)
-    return Portable(
-        job,
-        **{name: _rows(*_PARTS[name], rows, name) for name, rows in parts.items()},
-        rule=Rule(**_read(RULE, (), rule, "limit")),
-    )
+    read = {name: _rows(*_PARTS[name], rows, name) for name, rows in parts.items()}
+    _require_sound_parts(read)
+    return Portable(job, **read, rule=Rule(**_read(RULE, (), rule, "limit")))
 
 
 def _written(kinds: _Kinds, bodies: Sequence[str], row: Row) -> dict[str, Any]:
@@ -299,3 +316,13 @@ def _require_sound(job: Row) -> None:
         raise EncodingError("it has no payload, or no codec to read it with")
     if job["takes"] not in (None, "one", "all"):
         raise EncodingError(f"takes is {shown(job['takes'])}; 'one' or 'all' was expected")
+
+
+def _require_sound_parts(parts: Mapping[str, Sequence[Row]]) -> None:
+    for name, column in _ALONE:
+        values = [row[column] for row in parts[name]]
+        if len(set(values)) < len(values):
+            raise EncodingError(f"two of {name} have the same {column}")
+    for edge in parts["parents"]:
+        if edge["runs_on"] not in _ENDS:
+            raise EncodingError(f"runs_on is {shown(edge['runs_on'])}; {', '.join(_ENDS)} are known")

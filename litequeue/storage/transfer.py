@@ -12,7 +12,7 @@ from ..clock import Clock
 from ..errors import NotAllowed
 from ..job import FINAL, WAITING, Crash, Failure, Filter, Lease, Release, Rule
 from ..portable import ATTEMPT, JOB, LOG, STEP, Portable, Row
-from . import enqueuing, flow, limits, settling
+from . import enqueuing, flow, limits, schedules, settling
 from .database import Database
 from .gate import Durability
 from .reports import matching
@@ -75,6 +75,7 @@ SET state = 'cancelled', retention = {settling.KEPT_CANCELLED}, reason = 'replac
     message = 'a newer job with the same unique key waits'
 WHERE id = :id AND state IN ('scheduled', 'blocked', 'ready') AND replaceable = 1
 """
+IS_HERE = "SELECT 1 FROM litequeue_job WHERE id = ?"
 _CHUNK = 500
 _STOPPED = Failure("lost", "Imported", "it ran when it was exported, and it runs at most once")
 
@@ -84,6 +85,13 @@ class Numbered(NamedTuple):
 
     line: int
     one: Portable
+
+
+class Stake(NamedTuple):
+    """What no other job may have: an id, a unique key while it binds, or the firing of a schedule."""
+
+    kind: str
+    value: tuple[str | int, ...]
 
 
 class Taken:
@@ -121,6 +129,12 @@ class Transfer:
                 held[one.job["id"]] = one
             yield from _ready(held, last)
         yield from _ready(held, 2**63)
+
+    def disputed(self, stakes: Sequence[Stake]) -> Iterator[Stake]:
+        """Those that a job which is here already has."""
+        for start in range(0, len(stakes), _CHUNK):
+            some = stakes[start : start + _CHUNK]
+            yield from self.database.read(lambda c, some=some: [one for one in some if _is_here(c, one)])  # type: ignore[misc]
 
     def store(self, batch: Sequence[Numbered], taken: Taken, *, keep_ids: bool) -> list[int]:
         """Store a batch in one transaction, all or none; the ids of its jobs here.
@@ -208,6 +222,39 @@ def lacks(one: Portable, known: Container[int]) -> str | None:
     return None
 
 
+def stakes_of(one: Portable, *, keep_ids: bool) -> Iterator[Stake]:
+    """What the job must have alone to be stored."""
+    job = one.job
+    if keep_ids:
+        yield Stake("id", (job["id"],))
+    if job["schedule"] is not None and job["scheduled_for"] is not None:
+        yield Stake("firing", (job["schedule"], job["scheduled_for"]))
+    binds = job["state"] in WAITING or (job["state"] == "running" and not job["replaceable"])
+    if job["unique_key"] is not None and binds:
+        yield Stake("key", (job["unique_key"],))
+
+
+def why_disputed(stake: Stake) -> str:
+    """What keeps a job with this stake from being stored, in words."""
+    first = repr(stake.value[0])
+    return {
+        "id": f"there is a job {first} here already; without --keep-ids it gets an id of its own",
+        "firing": f"the job that schedule {first} made for the same instant is here already",
+        "key": f"a job that is here has its unique key {first}, and is not final",
+    }[stake.kind]
+
+
+def why_twice(stake: Stake, line: int) -> str:
+    """As `why_disputed`, of a job that stands before it in the same input."""
+    what = {"id": "id", "firing": "firing of its schedule", "key": "unique key"}[stake.kind]
+    return f"its {what} is also that of line {line}, and only one of them can be stored"
+
+
+def _is_here(connection: Connection, stake: Stake) -> bool:
+    query = {"id": IS_HERE, "firing": schedules.IS_MADE, "key": flow.HOLDER}[stake.kind]
+    return connection.execute(query, stake.value).fetchone() is not None
+
+
 def _store(connection: Connection, one: Portable, taken: Taken, now: int, *, keep_ids: bool) -> int:
     job = one.job
     id: int = job["id"] if keep_ids else connection.execute(enqueuing.LAST_ID).fetchone()[0] + 1
@@ -286,11 +333,7 @@ def _give_back(connection: Connection, id: int, job: Mapping[str, Any], now: int
 
 def _why(one: Portable, error: IntegrityError) -> str:
     """What keeps the job from being stored, in words."""
-    text, job = str(error), one.job
-    if "unique_key" in text:
-        return f"a job that is here has its unique key {job['unique_key']!r}, and is not final"
-    if "scheduled_for" in text:
-        return f"the job that schedule {job['schedule']!r} made for the same instant is here already"
-    if "litequeue_job.id" in text:
-        return f"there is a job {job['id']} here already; without --keep-ids it gets an id of its own"
-    return f"it can not be stored: {text}"
+    words = {"unique_key": "key", "scheduled_for": "firing", "litequeue_job.id": "id"}
+    kind = next((kind for column, kind in words.items() if column in str(error)), None)
+    stakes = [stake for stake in stakes_of(one, keep_ids=True) if stake.kind == kind]
+    return why_disputed(stakes[0]) if stakes else f"it can not be stored: {error}"

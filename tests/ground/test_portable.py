@@ -12,7 +12,17 @@ from hypothesis import strategies as st
 from litequeue.clock import SECOND
 from litequeue.errors import EncodingError
 from litequeue.job import Rule
-from litequeue.portable import Portable, from_line, header, require_header, to_line
+from litequeue.portable import (
+    FORMAT,
+    WITHOUT_END,
+    Portable,
+    ending,
+    from_line,
+    header,
+    require_header,
+    to_line,
+    told_at_end,
+)
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 WHOLES = st.integers(-(2**63), 2**63 - 1)
@@ -78,24 +88,30 @@ STEPS = st.fixed_dictionaries(
     }
 )
 PARENTS = st.fixed_dictionaries(
-    {"parent": WHOLES, "state": optional(TEXTS), "runs_on": TEXTS, "passes": st.integers(0, 1)}
+    {
+        **{"parent": WHOLES, "state": optional(TEXTS), "passes": st.integers(0, 1)},
+        "runs_on": st.sampled_from(["success", "failure", "end"]),
+    }
 )
 RULES = st.builds(Rule, optional(WHOLES), optional(WHOLES), optional(SPANS), optional(WHOLES))
 
 
-def few(strategy: st.SearchStrategy[Any]) -> st.SearchStrategy[tuple[Any, ...]]:
-    return st.lists(strategy, max_size=2).map(tuple)
+def few(strategy: st.SearchStrategy[Any], *alone: str) -> st.SearchStrategy[tuple[Any, ...]]:
+    apart = tuple(lambda row, name=name: row[name] for name in alone)
+    return st.lists(strategy, max_size=2, unique_by=apart or None).map(tuple)
 
 
 PORTABLES = st.builds(
     lambda job, state, *rest: Portable({"cancelling": 0, **job, **state}, *rest),
-    *(JOBS, STATES, few(ATTEMPTS), few(LOGS), few(STEPS), few(PARENTS), RULES),
+    *(JOBS, STATES, few(ATTEMPTS, "attempt"), few(LOGS, "number"), few(STEPS, "name", "number")),
+    *(few(PARENTS), RULES),
 )
 LEAST = {
     **{"id": 1, "task": "app:f", "queue": "default", "state": "ready", "priority": 0, "attempt": 0},
     **{"failures": 0, "crashes": 0, "codec": "json", "payload": [[], {}]},
     **{"created_at": "2030-05-01T12:00:00.000000+00:00", "run_at": "2030-05-01T12:00:00.000000+00:00"},
 }
+NOTE = {"number": 1, "attempt": 1, "at": 5, "text": "half"}
 
 
 class TestPortable(unittest.TestCase):
@@ -138,6 +154,8 @@ class TestPortable(unittest.TestCase):
             ({"steps": [{"name": "a"}]}, "one of steps has no number"),
             ({"parents": [{"parent": "1"}]}, "parent of one of parents"),
             ({"limit": []}, "limit is []"),
+            ({"log": [NOTE, NOTE]}, "two of log have the same number"),
+            ({"parents": [{"parent": 1, "runs_on": "luck"}]}, "runs_on is 'luck'"),
         ):
             with self.subTest(change), self.assertRaises(EncodingError) as raised:
                 from_line(json.dumps({**LEAST, **change}))
@@ -150,13 +168,23 @@ class TestPortable(unittest.TestCase):
                 from_line(line)
 
     def test_the_header(self) -> None:
-        require_header(header())
+        self.assertEqual(require_header(header()), FORMAT)
+        self.assertEqual(require_header('{"litequeue": "jobs", "format": 1}'), WITHOUT_END)
         for line in (
             "{}",
             '{"litequeue": "jobs"}',
-            '{"litequeue": "jobs", "format": 2}',
+            '{"litequeue": "jobs", "format": 3}',
+            '{"litequeue": "jobs", "format": true}',
             "x",
             json.dumps(LEAST),
         ):
             with self.subTest(line), self.assertRaises(EncodingError):
                 require_header(line)
+
+    def test_the_last_line(self) -> None:
+        self.assertEqual(told_at_end(ending(7)), 7)
+        self.assertEqual(told_at_end('{"litequeue":"end","jobs":7}\n'), 7)  # as `jq -c` writes it
+        self.assertIsNone(told_at_end(json.dumps(LEAST)))
+        self.assertIsNone(told_at_end(json.dumps({"task": "litequeue:f", **LEAST})))
+        with self.assertRaises(EncodingError):
+            told_at_end('{"litequeue": "end", "jobs": "7"}')
