@@ -180,7 +180,7 @@ class Queue(Declarations, Doors):
         jobs, connection, ends = self._caster.cast_all(nodes)
         if ends is None:
             return self._store(jobs, connection)
-        desk = self._desk_for(connection)
+        desk = self.desk_for(connection)
         stored = desk.store.enqueue_flow(jobs, connection, bound=self.maxsize)
         made: list[Job[Any]] = [Job(desk, each.id, created=each.created) for each in stored]
         self._tell([job for job in made if job.created], connection)
@@ -188,7 +188,7 @@ class Queue(Declarations, Doors):
         return [JobGroup(group) if end.is_list else group[0] for end, group in zip(ends, groups, strict=True)]
 
     def _store(self, batches: Sequence[NewJobs], connection: Connection | None) -> list[Job[Any]]:
-        desk = self._desk_for(connection)
+        desk = self.desk_for(connection)
         ids = desk.store.enqueue(batches, connection, bound=self.maxsize)
         made: list[Job[Any]] = [Job(desk, id) for id in ids]  # Job[Any](…) would take 1.5 us more for each
         self._tell(made, connection)
@@ -198,11 +198,6 @@ class Queue(Declarations, Doors):
         """Tell the hooks of new jobs, once they are committed; of your own connection nobody knows when."""
         if self.hooks.of("enqueued") and connection is None:
             afterwards(self.desk.database, lambda: self.hooks.tell("enqueued", made))
-
-    def _desk_for(self, connection: Connection | None) -> Desk:
-        if connection is not None and self._opened is None:
-            require_tables(connection, self.path)
-        return self.desk
 
     # --- jobs --------------------------------------------------------------------------------------
 
@@ -322,6 +317,15 @@ class Queue(Declarations, Doors):
                 if self._opened is None:
                     self._opened = self._desk_on(Database(self.path, self._durability))
         return self._opened
+
+    def desk_for(self, connection: Connection | None) -> Desk:
+        """`desk`, which the open transaction of this connection may keep from being opened.
+
+        Raises `InvalidOption` then.
+        """
+        if connection is not None and self._opened is None:
+            require_tables(connection, self.path)
+        return self.desk
 
     def _desk_on(self, database: Database) -> Desk:
         return Desk(database, self.clock, self.codec, self._types_of, self._rng)

@@ -227,8 +227,9 @@ def require_tables(connection: Connection, path: str) -> None:
     with translated(path):
         version = run_plain(lambda c: opening.stored_version(c, path), connection)
     if version != opening.SCHEMA_VERSION:
+        found = "no queue yet" if version is None else f"a queue of version {version}"
         raise errors.InvalidOption(
-            f"{path} holds no queue yet, and your open transaction keeps its tables from being made; "
+            f"{path} holds {found}, and your open transaction keeps its tables from being made or upgraded; "
             "use the queue once before you begin, for example with queue.counts()"
         )
 

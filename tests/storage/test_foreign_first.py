@@ -6,6 +6,7 @@ import os
 import sqlite3
 import tempfile
 import unittest
+from pathlib import Path
 
 from litequeue import InvalidOption, Queue
 
@@ -28,6 +29,13 @@ class TestForeignFirst(unittest.TestCase):
         with self.assertRaisesRegex(InvalidOption, "use the queue once before you begin"):
             self.queue.enqueue("app:ship", args=(1,), connection=self.connection)
         self.assertTrue(self.connection.in_transaction)
+
+    def test_an_old_queue_is_told_of(self) -> None:
+        old = Path(__file__).with_name("versions") / "2.sql"
+        self.connection.executescript(old.read_text(encoding="utf-8"))
+        self.connection.execute("INSERT INTO orders DEFAULT VALUES")
+        with self.assertRaisesRegex(InvalidOption, "holds a queue of version 2, .* or upgraded"):
+            self.queue.enqueue("app:ship", args=(1,), connection=self.connection)
 
     def test_a_queue_used_once_before_joins(self) -> None:
         self.queue.counts()

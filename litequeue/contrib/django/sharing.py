@@ -9,7 +9,7 @@ from sqlite3 import Connection
 from django.db import connections
 
 from ...queue import Queue
-from ...storage.transactions import require_tables, through
+from ...storage.transactions import through
 from .given import Given
 
 
@@ -32,6 +32,5 @@ def reading_through(connection: Connection | None, queue: Queue) -> Iterator[Non
     if connection is None:
         yield
         return
-    require_tables(connection, queue.path)
-    with through(queue.desk.database, connection):
+    with through(queue.desk_for(connection).database, connection):
         yield

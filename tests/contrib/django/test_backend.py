@@ -317,12 +317,14 @@ class TestTables(DjangoTest):
     def test_migrate_makes_them_and_until_then_the_check_tells(self) -> None:
         self.assertEqual(self.problems(), ["litequeue.W004"])
         self.assertFalse(self.path.exists())
-        with transaction.atomic(), self.assertRaisesRegex(litequeue.InvalidOption, "holds no queue yet"):
-            tasks.add.using(backend="shared").enqueue(1)
+        shared = tasks.add.using(backend="shared")
+        for call in (shared.enqueue, shared.get_result):
+            with transaction.atomic(), self.assertRaisesRegex(litequeue.InvalidOption, "no queue yet"):
+                call("1")
         call_command("migrate", verbosity=0)
         self.assertEqual(self.problems(), [])
         with transaction.atomic():
-            result = tasks.add.using(backend="shared").enqueue(1)
+            result = shared.enqueue(1)
             result.refresh()
         call_command("migrate", verbosity=0)
         result.refresh()
