@@ -71,4 +71,4 @@ def tell(terminal: Terminal, url: str, token: str | None, *, free: bool) -> None
     else:
         terminal.say(f"token: {token}")
         terminal.say(f"to {what}, sign in with it, or open {url}#token={token}")
-    terminal.out.flush()
+    terminal.flush()

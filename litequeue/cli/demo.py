@@ -128,7 +128,7 @@ def enqueue(terminal: Terminal, queue: Queue, library: Path, files: list[Path]) 
 def work(terminal: Terminal, desk: Desk, name: str, processes: int) -> bool:
     """Let worker processes do all jobs while a bar shows how far they are; False when interrupted."""
     terminal.say(f"Running them on {number(processes, 'worker process').replace('processs', 'processes')}")
-    terminal.out.flush()
+    terminal.flush()
     began = terminal.clock.monotonic()
     with tempfile.TemporaryFile() as complaints, started(name, processes, complaints) as worker:
         try:

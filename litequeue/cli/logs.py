@@ -70,7 +70,7 @@ def show_job(
             last = line.number
         if is_over or not follow:
             return DONE if last else NO
-        terminal.out.flush()
+        terminal.flush()
         terminal.clock.sleep(_PAUSE)
 
 
@@ -85,7 +85,7 @@ def show_all(
         say(line)
     told = set(map(key, [*recent, *lines]))
     while args.follow:
-        terminal.out.flush()
+        terminal.flush()
         terminal.clock.sleep(_PAUSE)
         recent = desk.logs.since(terminal.clock.now() - _LATE, queue)
         for line in recent:

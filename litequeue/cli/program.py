@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 import os
 import re
-import sys
 from collections.abc import Sequence
+from typing import TextIO
 
 from .. import __version__
 from ..errors import JobNotFound, LiteQueueError, NotAllowed, ScheduleNotFound
@@ -28,7 +28,7 @@ from . import (
     workers,
 )
 from .arguments import DONE, NO, Misuse, Parser
-from .terminal import Terminal
+from .terminal import OutputLost, Terminal
 
 MISUSE = 2
 INTERRUPTED = 130
@@ -54,6 +54,21 @@ _MODULES = (
 
 def run(argv: Sequence[str], terminal: Terminal) -> int:
     """Run one command line; its exit code."""
+    try:
+        code = obey(argv, terminal)
+        terminal.flush()
+    except OutputLost as error:
+        terminal.complain(str(error))
+        code = MISUSE
+    except BrokenPipeError:
+        code = DONE
+    for stream in (terminal.out, terminal.err):
+        settle(stream)
+    return code
+
+
+def obey(argv: Sequence[str], terminal: Terminal) -> int:
+    """Do what the command line says; the exit code, or what became of standard output."""
     parser = make_parser()
     if not argv:
         parser.print_help(terminal.err)
@@ -61,17 +76,16 @@ def run(argv: Sequence[str], terminal: Terminal) -> int:
     try:
         args = parse(parser, argv)
         code: int = args.run(args, terminal)
-        terminal.out.flush()
         return code
     except SystemExit as end:  # argparse has printed its help or the version
         return int(end.code or DONE)
+    except OutputLost:
+        raise
     except LiteQueueError as error:
         terminal.complain(str(error))
         return NO if isinstance(error, (JobNotFound, NotAllowed, ScheduleNotFound)) else MISUSE
     except KeyboardInterrupt:
         return INTERRUPTED
-    except BrokenPipeError:
-        return silence(terminal)
 
 
 def make_parser() -> Parser:
@@ -99,8 +113,9 @@ def parse(parser: Parser, argv: Sequence[str]) -> argparse.Namespace:
     return args
 
 
-def silence(terminal: Terminal) -> int:
-    """Whoever read our output has gone, as `head` does; nothing more shall be written, at exit neither."""
-    if terminal.out is sys.stdout:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return DONE
+def settle(stream: TextIO) -> None:
+    """Leave nothing in a stream that Python would fail to write at exit, with an exit code of its own."""
+    try:
+        stream.flush()
+    except OSError:  # it was told by now, where it can be
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

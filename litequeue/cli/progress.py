@@ -31,7 +31,7 @@ class Progress:
         """Show that so many are done."""
         if self._shown:
             line = cut(self._line(done, note), min(_LINE, (self._terminal.width or _LINE + 1) - 1))
-            print(_ERASE + line, end="", file=self._terminal.err, flush=True)
+            self._terminal.mention(_ERASE + line)
 
     def update_of(self, done: int, total: int) -> None:
         """Show that so many are done, of a total that only the work itself knows."""
@@ -56,4 +56,4 @@ class Progress:
         self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
     ) -> None:
         if self._shown:
-            print(_ERASE, end="", file=self._terminal.err, flush=True)
+            self._terminal.mention(_ERASE)

@@ -21,20 +21,21 @@ def watch(terminal: Terminal, pause: float, frame: Callable[[Terminal], Iterable
     is_drawn = terminal.width is not None
     try:
         if is_drawn:
-            print(_BEGIN, end="", file=terminal.out)
+            terminal.write(_BEGIN)
         while True:
             if is_drawn:
                 draw(terminal, frame)
             else:
                 for line in frame(terminal):
                     terminal.say(line)
-            terminal.out.flush()
+            terminal.flush()
             terminal.clock.sleep(pause)
     except KeyboardInterrupt:
         return  # that is how one ends it
     finally:
         if is_drawn:
-            print(_END, end="", file=terminal.out, flush=True)
+            terminal.write(_END)
+            terminal.flush()
 
 
 def draw(terminal: Terminal, frame: Callable[[Terminal], Iterable[str]]) -> None:
@@ -45,4 +46,4 @@ def draw(terminal: Terminal, frame: Callable[[Terminal], Iterable[str]]) -> None
     if len(lines) > room:
         lines[room - 1 :] = [f"… and {len(lines) - room + 1:,} more lines"]
     drawn = "".join(f"{line}{_END_OF_LINE}\n" for line in lines)
-    print(f"{_HOME}{drawn}{_BELOW}", end="", file=terminal.out)
+    terminal.write(f"{_HOME}{drawn}{_BELOW}")

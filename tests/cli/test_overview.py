@@ -3,7 +3,7 @@
 import io
 from unittest import mock
 
-from litequeue.cli.terminal import wants_color
+from litequeue.cli.terminal import Terminal, wants_color
 from litequeue.cli.watch import watch
 from litequeue.clock import SECOND
 from litequeue.job import Filter
@@ -199,11 +199,11 @@ class TestInfo(CommandCase):
 
     def test_watch_gives_the_cursor_back_when_it_ends_by_an_error(self) -> None:
         self.open()
-        terminal = mock.Mock(width=80, measure=mock.Mock(side_effect=OSError))
-        terminal.out = io.StringIO()
+        out, measure = io.StringIO(), mock.Mock(side_effect=OSError)
+        terminal = Terminal(out, out, out, self.clock, width=80, measure=measure)
         with self.assertRaises(OSError):
             watch(terminal, 1, lambda _: [])
-        self.assertTrue(terminal.out.getvalue().endswith("\x1b[?7h\x1b[?25h"))
+        self.assertTrue(out.getvalue().endswith("\x1b[?7h\x1b[?25h"))
 
     def test_watch_as_json_prints_a_line_each_time(self) -> None:
         self.open()

@@ -2,9 +2,11 @@
 
 import contextlib
 import io
+import os
 import sqlite3
 import subprocess
 import sys
+import unittest
 from pathlib import Path
 
 import litequeue
@@ -117,6 +119,42 @@ class TestProcess(CommandCase):
             process.stdout.close()
             self.assertEqual(process.wait(30), 0)
             self.assertEqual(process.stderr.read(), b"")
+
+    @unittest.skipUnless(os.path.exists("/dev/full"), "no device that is always full")
+    def test_output_that_can_not_be_written_is_told_in_one_line(self) -> None:
+        self.open()
+        self.enqueue()
+        for argv in ("metrics FILE", "info FILE --watch"):
+            with self.subTest(argv):
+                ended = self.shell(f"{argv} >/dev/full")
+                self.assertEqual(ended.returncode, 2)
+                self.assertRegex(ended.stdout, r"\Alitequeue: standard output can not be written: [^\n]*\n\Z")
+
+    @unittest.skipUnless(os.path.exists("/dev/full"), "no device that is always full")
+    def test_the_exit_code_is_right_where_nobody_hears_a_complaint(self) -> None:
+        self.open()
+        for argv, code in (("info none.db", 2), ("worker FILE --burst", 0)):
+            with self.subTest(argv):
+                ended = self.shell(f"{argv} 2>/dev/full")
+                self.assertEqual((ended.returncode, ended.stdout), (code, ""))
+
+    def test_streams_that_were_closed_before_it_began(self) -> None:
+        self.open()
+        self.enqueue()
+        for argv, code, said in (
+            ("info FILE >&-", 0, r"\Z"),
+            ("info none.db 2>&-", 2, r"\Z"),
+            ("import FILE <&-", 2, "litequeue: the input is empty"),
+        ):
+            with self.subTest(argv):
+                ended = self.shell(argv)
+                self.assertEqual(ended.returncode, code)
+                self.assertRegex(ended.stdout, rf"\A{said}")
+
+    def shell(self, line: str) -> subprocess.CompletedProcess[str]:
+        """Run a command line as a shell does, which can redirect and close what it is given."""
+        command = f"{sys.executable} -m litequeue {line.replace('FILE', self.file)}"
+        return run(["sh", "-c", command], self.place, environment=CHECKOUT)
 
     def test_output_in_a_narrow_encoding(self) -> None:
         self.open()
