@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
@@ -41,8 +42,11 @@ def add(commands: Any) -> None:
 
 def run_doctor(args: argparse.Namespace, terminal: Terminal) -> int:
     """Examine the file, after the repair of it if that is wanted."""
-    repaired = repair(args.file, terminal) if args.repair else []
+    repaired: list[str] = []
     try:
+        if args.repair:
+            for text in repair(args.file, terminal):
+                repaired.append(text)  # one by one: it is told even if what follows fails
         with reading(args.file, terminal) as desk:
             found = examine(desk, quick=args.quick)
     except DatabaseDamaged as error:
@@ -57,12 +61,13 @@ def run_doctor(args: argparse.Namespace, terminal: Terminal) -> int:
     return DONE if all(one.level is Level.OK for one in found) else NO
 
 
-def repair(file: str, terminal: Terminal) -> list[str]:
+def repair(file: str, terminal: Terminal) -> Iterator[str]:
     """Set right what can be; what was, in words."""
     with changing(file, terminal.clock) as desk:
-        done = [f"{one.says} ({number(one.rows, 'row')})" for one in desk.examination.repair()]
-        jobs = desk.workers.reap() if desk.backup.mark() is None else 0
-    return [*done, *([f"{number(jobs, 'job')} of dead workers returned"] if jobs else [])]
+        for one in desk.examination.repair():
+            yield f"{one.says} ({number(one.rows, 'row')})"
+        if desk.backup.mark() is None and (jobs := desk.workers.reap()):
+            yield f"{number(jobs, 'job')} of dead workers returned"
 
 
 def say(terminal: Terminal, one: Finding) -> None:

@@ -12,10 +12,11 @@ from unittest import mock
 
 from litequeue import doctor
 from litequeue.doctor import REPAIRABLE
-from litequeue.errors import DatabaseError
+from litequeue.errors import DatabaseDamaged, DatabaseError
 from litequeue.storage.database import Database
 from litequeue.storage.examination import Examination
 from litequeue.storage.onlookers import Onlooker
+from litequeue.storage.workers import Workers
 from tests.cli.case import HOUR, MINUTE, CommandCase, Ended
 from tests.repository import ROOT
 from tests.storage.test_checks import HARM
@@ -147,6 +148,23 @@ class TestDoctor(DoctorCase):
         self.assertEqual(ended.code, 1)
         self.assertIn("error ", ended.out)
         self.assertIn("restore a backup", ended.out)
+
+    def test_a_file_that_was_cut_off_is_a_finding_to_a_repair_too(self) -> None:
+        for _ in range(500):
+            self.enqueue()
+        self.database.close()
+        os.truncate(self.file, 30_000)
+        plain, repairing = (self.cli("doctor", self.file, *more) for more in ((), ("--repair",)))
+        self.assertEqual((repairing.code, repairing.out, repairing.err), (1, plain.out, ""))
+        self.assertEqual(self.found("--repair"), {"file": "error"})
+
+    def test_what_was_repaired_is_told_even_if_the_rest_is_damaged(self) -> None:
+        self.harm(HARM["failures"])
+        with mock.patch.object(Workers, "reap", side_effect=DatabaseDamaged("the table of workers is gone")):
+            ended = self.cli("doctor", self.file, "--repair")
+        self.assertEqual(ended.code, 1)
+        self.assertRegex(ended.out, r"\Arepaired attempts of jobs that are gone are deleted \(1 row\)\n")
+        self.assertIn("error   file: the table of workers is gone\n        -> restore a backup\n", ended.out)
 
 
 class TestCheck(DoctorCase):
