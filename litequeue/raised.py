@@ -16,7 +16,8 @@ from .errors import JobFailed
 _LITERAL = r"""b?'(?:[^'\\]|\\.)*'|b?"(?:[^"\\]|\\.)*"|\d+"""
 _PATH = re.compile(r"(?:Posix|Windows)Path\((.*)\)", re.DOTALL)
 _NAME = rf"{_LITERAL}|(?:Posix|Windows)Path\((?:{_LITERAL})\)"
-_OS_ERROR = re.compile(rf"\[Errno (-?\d+)\] (.*?)(?:: ({_NAME})(?: -> ({_NAME}))?)?", re.DOTALL)
+_NUMBER = r"-?\d{1,9}"
+_OS_ERROR = re.compile(rf"\[Errno ({_NUMBER})\] (.*?)(?:: ({_NAME})(?: -> ({_NAME}))?)?", re.DOTALL)
 
 
 class Shown(str):
@@ -53,6 +54,7 @@ def _guesses(kind: type[Exception], message: str) -> Iterator[tuple[object, ...]
         yield ()
     if issubclass(kind, KeyError):
         yield (_value(message),)
+        yield (Shown(message),)  # that of a number, say, which writes itself otherwise than Python does
     if issubclass(kind, OSError) and (found := _OS_ERROR.fullmatch(message)):
         number, words, *names = found.groups()
         first, second = (None if name is None else _value(name) for name in names)

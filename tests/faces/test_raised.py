@@ -8,6 +8,7 @@ import socket
 import ssl
 import unittest
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,12 @@ from litequeue.worker.execution import failure_of
 from tests.faces.things import Colour, Peculiar, Plain, PlainKey
 
 GONE = Path("/nowhere/x -> 'y: z")
+
+
+class Price(Decimal):
+    """A key whose repr is a literal, but another one than of the value that Python reads in it."""
+
+    __repr__ = Decimal.__str__
 
 
 def stored(error: BaseException) -> JobFailed:
@@ -52,7 +59,7 @@ class TestRaised(unittest.TestCase):
         self.assertEqual(self.back(KeyError()).args, ())
 
     def test_a_key_of_which_only_its_repr_is_known(self) -> None:
-        for key in (Colour.RED, object(), frozenset(), float("nan")):
+        for key in (Colour.RED, Price("1.50"), object(), frozenset(), float("nan")):
             made = self.back(KeyError(key))
             self.assertEqual(made.args, (repr(key),))
             self.assertEqual(str(pickle.loads(pickle.dumps(made))), repr(key))
@@ -129,6 +136,8 @@ class TestRaised(unittest.TestCase):
         for words in ("__import__('os')._exit(3)", "(" * 2000, "{[]: 1}", "PosixPath(3)", "'\\ud800", "\0"):
             made = exception_of(JobFailed(1, "error", "KeyError", words, ""))
             self.assertEqual((made.args, str(made)), ((words,), words))
+        for words in (f"[Errno {'9' * 5000}] more digits than Python reads", f"[Errno 2] x: {'9' * 5000}"):
+            self.assertEqual(str(exception_of(JobFailed(1, "error", "OSError", words, ""))), words)
 
 
 if __name__ == "__main__":
