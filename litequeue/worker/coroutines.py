@@ -27,7 +27,11 @@ class Coroutines:
         self._unbegun: set[Lease] = set()
         self._is_closing = False
         self._is_over = False
-        self.is_evicted = False  # as only guests are
+
+    @property
+    def is_evicted(self) -> bool:
+        """Whether the loop does not let coroutines go on: never, for it is our own."""
+        return False
 
     def put(self, assignments: list[Assignment]) -> None:
         """Start assignments on the loop."""
@@ -45,7 +49,7 @@ class Coroutines:
         return next((lease for lease, each in list(self._tasks.items()) if each is task), None)
 
     def heed_eviction(self) -> bool:
-        """Whether the task that asks was cancelled by an owner of the event loop other than us."""
+        """Whether an owner of the loop has cancelled all its tasks."""
         return self.is_evicted
 
     def close(self, seconds: float) -> None:

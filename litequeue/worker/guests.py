@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from ..job import Lease
 from .coroutines import Coroutines
@@ -17,8 +17,9 @@ T = TypeVar("T")
 class Guests(Coroutines):
     """Runs assignments as tasks of the event loop `host`.
 
-    Whoever cancels such a task from outside ends the loop, as `asyncio.run` does: what it had is given back,
-    by `give_back` if it has not begun, and no other begins.
+    Whoever ends the loop, as `asyncio.run` does, cancels all its tasks. While any of ours runs, one more is
+    there, a canary that does nothing: if that was cancelled, all were. Then what ran is given back, by
+    `give_back` what has not begun, and no other begins.
     """
 
     def __init__(
@@ -30,6 +31,13 @@ class Guests(Coroutines):
         super().__init__(work)
         self._loop = self._host = host
         self._give_back = give_back
+        self._canary: asyncio.Task[Literal[True]] | None = None
+        self._is_evicted = False
+
+    @property
+    def is_evicted(self) -> bool:
+        """Whether the loop was ended by its owner."""
+        return self._is_evicted or self._host.is_closed()
 
     def put(self, assignments: list[Assignment]) -> None:
         """Start assignments on the loop, or give them back if it is closed."""
@@ -54,22 +62,31 @@ class Guests(Coroutines):
             ending.close()
 
     def heed_eviction(self) -> bool:
-        """Whether the task that asks was cancelled from outside; if so, no other is begun."""
-        task = asyncio.current_task()
-        if not self._is_closing and task is not None and task.cancelling():
-            self.is_evicted = True
+        """Whether all tasks of the loop were cancelled, and not one of ours alone; asked on the loop."""
+        if self._canary is not None and self._canary.cancelling():
+            self._is_evicted = True
         return self.is_evicted
 
     async def _end(self) -> None:
         await self._cancel_all(self._kept)
 
+    def _start(self, assignments: list[Assignment]) -> None:
+        if self.heed_eviction():
+            self._evict(assignments)
+            return
+        if self._canary is None:
+            self._canary = self._host.create_task(asyncio.Event().wait(), name="litequeue-canary")
+        super()._start(assignments)
+
     def _ended(self, assignment: Assignment, task: asyncio.Task[None]) -> None:
-        self._kept.discard(task)
-        if assignment.lease in self._unbegun:
-            self._evict([assignment])
+        self.heed_eviction()
+        super()._ended(assignment, task)
+        if self._canary is not None and not self._kept:
+            self._canary.cancel()
+            self._canary = None  # or its end would look like that of the loop
 
     def _evict(self, assignments: list[Assignment]) -> None:
-        self.is_evicted = True
+        self._is_evicted = True
         self._give_back(assignments)
 
 

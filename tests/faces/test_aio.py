@@ -16,6 +16,7 @@ from litequeue import (
     InvalidOption,
     Job,
     JobCancelled,
+    JobFailed,
     Retry,
     State,
     WorkerError,
@@ -174,6 +175,59 @@ class TestWorker(LoopCase):
                 await job
             self.assertEqual(await self.queue.enqueue(later, 1), 2)  # and the worker goes on
 
+    async def test_one_that_somebody_cancels_fails_alone(self) -> None:
+        """As in a worker with an event loop of its own: whoever kept its task may cancel it."""
+        running: list[asyncio.Task[Any]] = []
+
+        async def endless() -> None:
+            task = asyncio.current_task()
+            assert task is not None
+            running.append(task)
+            await asyncio.Event().wait()
+
+        job = self.declare(endless, retry=Retry(2, intervals=[0])).enqueue()
+        async with self.queue.aworker():
+            for _ in range(2):
+                await self.until(lambda: running)
+                running.pop().cancel()
+            with self.assertRaisesRegex(JobFailed, "CancelledError"):
+                await job.aresult(PATIENCE_SECONDS)
+            self.assertEqual(await self.queue.enqueue(later, 1), 2)
+        self.assertEqual((job.attempt, job.failures, job.reason), (2, 2, "error"))
+
+    async def test_one_that_cancels_itself_fails_alone(self) -> None:
+        async def give_in() -> None:
+            task = asyncio.current_task()
+            assert task is not None
+            task.cancel()
+            await asyncio.sleep(0)
+
+        async with self.queue.aworker():
+            with self.assertRaisesRegex(JobFailed, "CancelledError"):
+                await self.declare(give_in).enqueue().aresult(PATIENCE_SECONDS)
+            self.assertEqual(await self.queue.enqueue(later, 1), 2)
+
+    async def test_one_that_is_cancelled_before_its_first_step_begins_again(self) -> None:
+        program = asyncio.current_task()
+
+        def is_canary(task: asyncio.Task[Any]) -> bool:
+            return task.get_name() == "litequeue-canary"
+
+        async def cancel_others() -> int:
+            mine = {program, asyncio.current_task()}
+            others = [task for task in asyncio.all_tasks() - mine if not is_canary(task)]
+            return sum(task.cancel() for task in others)
+
+        both = self.queue.enqueue_many([self.declare(cancel_others).call(), self.declare(later).call(1)])
+        async with self.queue.aworker():
+            self.assertEqual([await job.aresult(PATIENCE_SECONDS) for job in both], [1, 2])
+            self.assertEqual([job.attempt for job in both], [1, 1])
+
+    async def test_no_task_of_ours_is_left_while_nothing_runs(self) -> None:
+        async with self.queue.aworker():
+            self.assertEqual(await self.queue.enqueue(later, 1), 2)
+            await self.until(lambda: asyncio.all_tasks() == {asyncio.current_task()})
+
     async def test_at_most_once_is_written_beside_the_loop(self) -> None:
         marked = threading.Event()
         start = self.queue.desk.store.start
@@ -306,7 +360,35 @@ class TestEnd(LoopCase):
         if not is_inside:
             await holder
 
+    async def test_a_program_that_cancels_all_begins_no_other(self) -> None:
+        """As many do when a signal comes, though one of the coroutines will not hear of it."""
+        began: list[int] = []
+
+        async def unmoved(number: int) -> str:
+            began.append(number)
+            with suppress(asyncio.CancelledError):
+                await asyncio.Event().wait()
+            return "done"
+
+        task = self.declare(unmoved)
+        first, second = task.enqueue(1), task.enqueue(2)
+        worker = await self.queue.aworker(slots=1).start()
+        await self.until(lambda: began)
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for other in others:
+            other.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+        await self.until(lambda: not self.queue.workers(), "the end of the worker")
+        await worker.stop()
+        self.assertEqual((first.result(0), began), ("done", [1]))
+        self.assert_given_back(second)
+
     def test_a_loop_that_is_closed_under_it(self) -> None:
+        for number in (0, 3):
+            with self.subTest(waiting=number):
+                self.close_under_it(waiting=number)
+
+    def close_under_it(self, *, waiting: int) -> None:
         job = self.queue.enqueue(wait_at_loop)
         worker = self.queue.aworker(grace=0.1)
         loop = asyncio.new_event_loop()
@@ -314,10 +396,11 @@ class TestEnd(LoopCase):
         loop.run_until_complete(worker.start())
         loop.run_until_complete(self.until(lambda: self.queue.counts()["running"]))
         loop.close()
-        more: list[Job[Any]] = [self.queue.enqueue(later, 1) for _ in range(3)]
+        more: list[Job[Any]] = [self.queue.enqueue(later, 1) for _ in range(waiting)]
         until(lambda: not self.queue.workers(), "the end of the worker")
         for each in (job, *more):
             self.assert_given_back(each)
+            each.delete()
 
     async def test_no_thread_is_left(self) -> None:
         for _ in range(3):

@@ -13,7 +13,7 @@ from collections.abc import Collection
 from contextlib import suppress
 from typing import Any
 
-from litequeue import BadArguments, NotAllowed, Scheduler, State
+from litequeue import BadArguments, JobFailed, NotAllowed, Scheduler, State
 from tests.faces.test_aio import LoopCase
 from tests.faces.things import DOORS, Plain, later, mul, raise_plain, wait_at
 from tests.support import PATIENCE_SECONDS
@@ -623,6 +623,24 @@ class TestCalls(LoopCase):
         may_end.set()
         async with self.queue.aworker():
             self.assertEqual([await each.job for each in spawned], [0, 1, 2])
+
+    async def test_one_that_somebody_cancels_fails_alone(self) -> None:
+        running: list[asyncio.Task[Any]] = []
+
+        async def run() -> None:
+            task = asyncio.current_task()
+            assert task is not None
+            running.append(task)
+            await endless()
+
+        task = self.declare(run)
+        async with Scheduler() as scheduler:
+            spawned = await scheduler.spawn(task.call())
+            await self.until(lambda: running)
+            running[0].cancel()
+            with self.assertRaisesRegex(JobFailed, "CancelledError"):
+                await spawned.wait()
+            self.assertEqual(await (await scheduler.spawn(self.declare(later).call(1))).wait(), 2)
 
     async def test_spawn_that_is_cancelled_leaves_nothing(self) -> None:
         self.queue.pause()
