@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-from ..errors import InvalidOption
+from ..errors import InvalidOption, shown
 from ..options import NO_OPTIONS
 from ..queue import Queue
 from ..schedules import Schedule
@@ -22,6 +22,12 @@ from .terminal import Terminal
 from .text import cut
 
 Action = Callable[[Queue, argparse.Namespace, Terminal], int]
+_COUNT = 5
+# The options that only this action takes; each takes --json.
+_OPTIONS = {
+    "add": ("args", "kwargs", "cron", "every", "timezone", "catch_up", "jitter", "no_overlap", "queue"),
+    "next": ("count",),
+}
 _MORE = """
 ACTION is one of: list (or nothing), add NAME TASK [ARG …], pause NAME, resume NAME, remove NAME,
 run NAME (make a job here and now), next NAME (its next firings, in local time and in UTC).
@@ -33,7 +39,9 @@ def add(commands: Any) -> None:
     summary = "list schedules, or change one"
     parser = add_command(commands, "schedules", run_schedules, summary, _MORE)
     add_file(parser)
-    parser.add_argument("action", metavar="ACTION", nargs="?", default="list", choices=["list", *_ACTIONS])
+    parser.add_argument(
+        "action", metavar="ACTION", nargs="?", default="list", choices=["list", "next", *_ACTIONS]
+    )
     parser.add_argument("name", metavar="NAME", nargs="?", help="the schedule's name")
     parser.add_argument("rest", metavar="TASK", nargs="*", help="for add: package.module:function [ARG …]")
     parser.add_argument("--args", metavar="JSON", help="for add: all positional arguments as one JSON list")
@@ -44,23 +52,44 @@ def add(commands: Any) -> None:
     parser.add_argument("--catch-up", metavar="HOW", help="for add: of missed firings make last, all or none")
     parser.add_argument("--jitter", metavar="TIME", help="for add: each job comes later by up to so much")
     parser.add_argument(
-        "--no-overlap", action="store_true", help="for add: none while the one before has not ended"
+        "--no-overlap",
+        action="store_true",
+        default=None,
+        help="for add: none while the one before has not ended",
     )
-    parser.add_argument("--queue", default="default", help="for add: the queue of its jobs")
-    parser.add_argument("-n", "--count", type=int, default=5, help="for next: how many (default: 5)")
+    parser.add_argument("--queue", help="for add: the queue of its jobs (default: default)")
+    parser.add_argument("-n", "--count", type=int, help=f"for next: how many (default: {_COUNT})")
     add_json(parser)
 
 
 def run_schedules(args: argparse.Namespace, terminal: Terminal) -> int:
     """Show all schedules, or do what is asked to one."""
+    check(args)
     if args.action == "list":
         return run_list(args, terminal)
-    if args.name is None:
-        raise InvalidOption(f"schedules {args.action} needs the NAME of a schedule")
+    if args.action == "next":
+        return run_next(args, terminal)
     with looking(args.file, terminal.clock):
         pass  # refuses a file that is missing, or that is somebody else's
-    with making(args.file, terminal.clock, args.queue) as queue:
+    with making(args.file, terminal.clock, "default" if args.queue is None else args.queue) as queue:
         return _ACTIONS[args.action](queue, args, terminal)
+
+
+def check(args: argparse.Namespace) -> None:
+    """Raise `InvalidOption` for what the action lacks, and for what it does not take."""
+    if args.action != "list" and args.name is None:
+        raise InvalidOption(f"schedules {args.action} needs the NAME of a schedule")
+    words = [args.name] if args.action == "list" and args.name is not None else []
+    words += args.rest if args.action != "add" else []
+    options = [
+        f"--{name.replace('_', '-')}"
+        for action, names in _OPTIONS.items()
+        for name in names
+        if action != args.action and getattr(args, name) is not None
+    ]
+    if words or options:
+        surplus = ", ".join([*map(shown, words), *options])
+        raise InvalidOption(f"schedules {args.action} takes no {surplus}; see `litequeue schedules --help`")
 
 
 def run_list(args: argparse.Namespace, terminal: Terminal) -> int:
@@ -87,6 +116,20 @@ def run_list(args: argparse.Namespace, terminal: Terminal) -> int:
     return DONE if found else NO
 
 
+def run_next(args: argparse.Namespace, terminal: Terminal) -> int:
+    """The next firings of one schedule, in local time and in UTC."""
+    with reading(args.file, terminal) as desk:
+        schedule = Schedule(desk.schedules.one(args.name), terminal.clock)
+    firings = schedule.upcoming(_COUNT if args.count is None else args.count)
+    if args.json:
+        say_json(terminal, [firing.isoformat() for firing in firings])
+        return DONE
+    rows = [[_local(firing), firing.strftime("%Y-%m-%d %H:%M:%S UTC")] for firing in firings]
+    for line in table(terminal, [Column("local time"), Column("UTC")], rows):
+        terminal.say(line)
+    return DONE
+
+
 def add_one(queue: Queue, args: argparse.Namespace, terminal: Terminal) -> int:
     """Add a schedule, or change the one of this name."""
     if not args.rest:
@@ -94,15 +137,17 @@ def add_one(queue: Queue, args: argparse.Namespace, terminal: Terminal) -> int:
     args.rest, task = args.rest[1:], args.rest[0]
     positional, keywords = arguments(args)
     named = by_name(task, queue, NO_OPTIONS)
-    timing: Any = {
+    given: Any = {
         "cron": args.cron,
         "every": _seconds(args.every),
-        "timezone": args.timezone or "UTC",
-        "catch_up": args.catch_up or "last",
-        "jitter": _seconds(args.jitter) or 0,
-        "overlap": not args.no_overlap,
+        "timezone": args.timezone,
+        "catch_up": args.catch_up,
+        "jitter": _seconds(args.jitter),
     }
-    schedule = queue.schedules.add(args.name, Call(named, positional, keywords), **timing)
+    timing: Any = {name: value for name, value in given.items() if value is not None}
+    schedule = queue.schedules.add(
+        args.name, Call(named, positional, keywords), overlap=not args.no_overlap, **timing
+    )
     return _tell(terminal, args, f"schedule {args.name!r} fires next {_local(schedule.next_at)}", schedule)
 
 
@@ -141,25 +186,12 @@ def run_now(queue: Queue, args: argparse.Namespace, terminal: Terminal) -> int:
     return DONE
 
 
-def show_next(queue: Queue, args: argparse.Namespace, terminal: Terminal) -> int:
-    """Its next firings, in local time and in UTC."""
-    firings = queue.schedules.get(args.name).upcoming(args.count)
-    if args.json:
-        say_json(terminal, [firing.isoformat() for firing in firings])
-        return DONE
-    rows = [[_local(firing), firing.strftime("%Y-%m-%d %H:%M:%S UTC")] for firing in firings]
-    for line in table(terminal, [Column("local time"), Column("UTC")], rows):
-        terminal.say(line)
-    return DONE
-
-
 _ACTIONS: dict[str, Action] = {
     "add": add_one,
     "pause": pause,
     "resume": resume,
     "remove": remove,
     "run": run_now,
-    "next": show_next,
 }
 
 

@@ -69,6 +69,31 @@ class TestSchedules(CommandCase):
             queue.desk.schedules.lose(["app:poll"])
         self.assertIn("no task declares it any more", self.cli("schedules", self.file).out)
 
+    def test_what_another_action_takes_is_refused(self) -> None:
+        self.open()
+        self.cli("schedules", self.file, "add", "poll", "app:poll", "--every", "1h")
+        for words, surplus in (
+            (["list", "extra", "words"], "list takes no 'extra', 'words'"),
+            (["list", "-n", "0"], "list takes no --count"),
+            (["pause", "poll", "now"], "pause takes no 'now'"),
+            (["run", "poll", "--queue", "other"], "run takes no --queue"),
+            (["next", "poll", "--no-overlap"], "next takes no --no-overlap"),
+            (["remove", "poll", "--catch-up", "all"], "remove takes no --catch-up"),
+            (["add", "poll", "app:poll", "--every", "2h", "-n", "5"], "add takes no --count"),
+        ):
+            with self.subTest(words):
+                self.assert_refused(["schedules", self.file, *words], f"schedules {surplus}; see")
+        (poll,) = self.cli("schedules", self.file, "--json").json
+        self.assertEqual((poll["every_seconds"], poll["paused_at"], poll["last_job"]), (3600, None, None))
+
+    def test_an_option_that_is_left_blank_is_not_taken_for_the_default(self) -> None:
+        self.open()
+        for option in ("--timezone", "--catch-up", "--jitter", "--queue"):
+            with self.subTest(option):
+                rule = ["--cron", "0 3 * * *", option, ""]
+                self.assert_refused(["schedules", self.file, "add", "poll", "app:poll", *rule], "")
+        self.assertEqual(self.cli("schedules", self.file).code, 1)
+
     def test_misuse(self) -> None:
         self.open()
         self.assert_refused(["schedules", self.file, "pause"], "needs the NAME")
