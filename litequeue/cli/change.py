@@ -24,7 +24,7 @@ from .arguments import (
     job_ids,
     say_json,
 )
-from .files import changing
+from .files import changing, reading
 from .human import number, span
 from .progress import Progress
 from .terminal import Terminal
@@ -221,8 +221,10 @@ def run_limit(args: argparse.Namespace, terminal: Terminal) -> int:
     asked = {key: value for key, value in given.items() if value is not None}
     if asked and args.none:
         raise InvalidOption("--none is given with a limit; choose one")
-    with changing(args.file, terminal.clock) as desk:
-        if asked or args.none:
+    is_set = bool(asked) or args.none
+    opened = changing(args.file, terminal.clock) if is_set else reading(args.file, terminal)
+    with opened as desk:
+        if is_set:
             desk.store.limit(name, rule_of(checked(asked)))
         rule = desk.reports.queue_rule(name)
     if args.json:
