@@ -121,6 +121,8 @@ def run_verb(verb: Verb, args: argparse.Namespace, terminal: Terminal) -> int:
             f"{verb.name} which jobs? Give ids, or filters such as --state and --queue, or --all"
         )
     ids = job_ids(args.rest)
+    if getattr(args, "tree", False) and not ids:
+        raise InvalidOption("--tree cancels what is below jobs that are named; give their ids")
     verb = as_asked(verb, args)
     with changing(args.file, terminal.clock) as desk:
         if ids:

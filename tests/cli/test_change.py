@@ -145,6 +145,11 @@ class TestByFilter(CommandCase):
         self.assert_refused(["delete", self.file, "1", "--all"], "delete which jobs?")
         self.assertEqual(len(self.states()), 5)
 
+    def test_a_tree_is_below_jobs_that_are_named(self) -> None:
+        self.fill()
+        self.assert_refused(["cancel", self.file, "--all", "--tree", "--yes"], "give their ids")
+        self.assertEqual(self.states()[3:], ["scheduled", "running"])
+
     def test_ids_may_come_after_options(self) -> None:
         self.fill()
         self.assertEqual(self.cli("delete", self.file, "1", "--json", "2").json, {"changed": 2})
