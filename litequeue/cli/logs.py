@@ -9,6 +9,7 @@ from typing import Any
 
 from ..clock import SECOND
 from ..desk import Desk
+from ..errors import InvalidOption
 from ..job import FINAL
 from ..options import whole
 from ..storage.logs import LoggedLine
@@ -21,9 +22,11 @@ from .text import clean
 _PAUSE = 0.5
 _LATE = 30 * SECOND  # a line may be stored so long after it was logged
 _MOST = 1_000_000
+_RECENT = 100
 _MORE = """
-Those of one job from the first, those of all jobs from the last hundred on. With --follow it goes on with
-what is logged from now on, until Ctrl-C, or until the one job has ended. Exit code 1 when there is none."""
+Those of one job from the first, those of all jobs from the last hundred on, unless --lines is given. With
+--follow it goes on with what is logged from now on, until Ctrl-C, or until the one job has ended. Exit code 1
+when there is none."""
 
 
 def add(commands: Any) -> None:
@@ -37,38 +40,41 @@ def add(commands: Any) -> None:
         "-n",
         "--lines",
         type=int,
-        default=100,
         metavar="N",
-        help="the last N lines of all jobs (default: 100)",
+        help=f"the last N lines (default: {_RECENT} of all jobs, all of one)",
     )
     add_json(parser)
 
 
 def run_logs(args: argparse.Namespace, terminal: Terminal) -> int:
     """Show lines, and follow if asked to."""
-    whole(args.lines, "--lines", 0, _MOST)
+    if args.lines is not None:
+        whole(args.lines, "--lines", 0, _MOST)
     id = None if args.id is None else job_id(args.id)
+    if id is not None and args.queue is not None:
+        raise InvalidOption("a job is in one queue; give its ID or --queue")
     say = partial(say_line, terminal, as_json=args.json)
     with reading(args.file, terminal) as desk:
         try:
             if id is not None:
-                return show_job(desk, terminal, id, say, follow=args.follow)
+                return show_job(desk, terminal, id, say, args)
             return show_all(desk, terminal, args, say)
         except KeyboardInterrupt:
             return DONE  # that is how one ends it
 
 
 def show_job(
-    desk: Desk, terminal: Terminal, id: int, say: Callable[[LoggedLine], None], *, follow: bool
+    desk: Desk, terminal: Terminal, id: int, say: Callable[[LoggedLine], None], args: argparse.Namespace
 ) -> int:
     """The lines of one job, to its end if that is asked for. Raises `JobNotFound`."""
-    last = 0
+    last, most = 0, args.lines
     while True:
         is_over = desk.reports.job(id).state in FINAL  # asked first, or its last lines might be missed
-        for line in desk.logs.of_job(id, last):
+        lines = desk.logs.of_job(id, last)
+        for line in lines if most is None else lines[max(0, len(lines) - most) :]:
             say(line)
-            last = line.number
-        if is_over or not follow:
+        last, most = lines[-1].number if lines else last, None
+        if is_over or not args.follow:
             return DONE if last else NO
         terminal.flush()
         terminal.clock.sleep(_PAUSE)
@@ -80,7 +86,7 @@ def show_all(
     """The last lines of all jobs, and those that follow."""
     queue = wanted(args.queue, "--queue")
     recent = desk.logs.since(terminal.clock.now() - _LATE, queue)  # first, or one that comes now is missed
-    lines = desk.logs.last(args.lines, queue)
+    lines = desk.logs.last(_RECENT if args.lines is None else args.lines, queue)
     for line in lines:
         say(line)
     told = set(map(key, [*recent, *lines]))

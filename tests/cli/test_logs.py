@@ -63,6 +63,20 @@ class TestLogs(CommandCase):
         said = [line.split()[-1] for line in self.cli("logs", self.file, "-n", "2").out.splitlines()]
         self.assertEqual(said, ["two", "three"])
 
+    def test_the_last_lines_of_one_job(self) -> None:
+        job = self.begin()
+        self.log(job, "one", "two", "three")
+        for count, said in ((2, ["two", "three"]), (5, ["one", "two", "three"]), (0, [])):
+            ended = self.cli("logs", self.file, "1", "-n", str(count))
+            self.assertEqual([line.split()[-1] for line in ended.out.splitlines()], said)
+        self.meanwhile(lambda: self.log(job, "four", "five"))
+        ended = self.cli("logs", self.file, "1", "-f", "-n", "1")
+        self.assertEqual([line.split()[-1] for line in ended.out.splitlines()], ["three", "four", "five"])
+
+    def test_one_job_is_in_one_queue(self) -> None:
+        self.log(self.begin(), "one")
+        self.assert_refused(["logs", self.file, "1", "--queue", "mail"], "give its ID or --queue")
+
     def test_as_json_a_line_each(self) -> None:
         self.log(self.begin("mail"), "one\n\x1b[2J")
         self.assertEqual(
