@@ -22,6 +22,7 @@ from ..errors import (
     LiteQueueError,
     NotAllowed,
     ScheduleNotFound,
+    shown,
 )
 from ..log import log
 from ..queue import Queue
@@ -63,6 +64,8 @@ def dashboard(
     may look, and with no token nobody may act. `hosts` are the names under which it may be asked for; None
     leaves that to what serves it. Raises `InvalidOption`.
     """
+    if isinstance(hosts, str):
+        raise InvalidOption(f"hosts is {shown(hosts)}; give a list of names, [{shown(hosts)}]")
     named = None if hosts is None else frozenset(name.lower() for name in hosts)
     return Dashboard(source_of(given, clock or SystemClock()), Guard(token, named, free_reading))
 

@@ -215,6 +215,7 @@ class TestRules(unittest.TestCase):
             {"token": "with\na line break in it"},
             {"token": "ein Wort mit Umläuten"},
             {"token": TOKEN, "free_reading": True},
+            {"token": TOKEN, "hosts": "jobs.example.org"},
         ):
             with self.subTest(given), self.assertRaises(InvalidOption):
                 dashboard("jobs.db", **given)
