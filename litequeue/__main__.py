@@ -10,7 +10,7 @@ from .cli.terminal import system_terminal
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; its exit code: 0 done, 1 the answer is no, 2 misuse."""
+    """Run one command; its exit code: 0 done, 1 the answer is no, 2 it was not done."""
     return run(sys.argv[1:] if argv is None else list(argv), system_terminal())
 
 
