@@ -134,8 +134,7 @@ class Received(NamedTuple):
     results: tuple[tuple[str | bytes | None, str | None], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
+class Failure(NamedTuple):
     """Why an attempt failed, in words and as a traceback."""
 
     reason: str
@@ -156,8 +155,7 @@ class Complete(NamedTuple):
     keeps: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Fail:
+class Fail(NamedTuple):
     """The attempt failed; tried again at `retry_at`, or never when that is None."""
 
     lease: Lease
@@ -165,31 +163,27 @@ class Fail:
     retry_at: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Crash:
+class Crash(NamedTuple):
     """The child process of an isolated attempt died under it."""
 
     lease: Lease
     failure: Failure
 
 
-@dataclass(frozen=True, slots=True)
-class Snoozed:
+class Snoozed(NamedTuple):
     """The task asked to be run later; counts as no failure."""
 
     lease: Lease
     run_at: int
 
 
-@dataclass(frozen=True, slots=True)
-class Release:
+class Release(NamedTuple):
     """Given back unfinished, or never started; costs nothing."""
 
     lease: Lease
 
 
-@dataclass(frozen=True, slots=True)
-class Cancelled:
+class Cancelled(NamedTuple):
     """The task asked to end as cancelled."""
 
     lease: Lease
@@ -199,8 +193,7 @@ class Cancelled:
 Settlement = Complete | Fail | Crash | Snoozed | Release | Cancelled
 
 
-@dataclass(frozen=True, slots=True)
-class Note:
+class Note(NamedTuple):
     """What a running task wants known before it ends; each part is optional."""
 
     lease: Lease
@@ -210,8 +203,7 @@ class Note:
     logs: tuple[tuple[int, str], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Want:
+class Want(NamedTuple):
     """What a worker would take from one queue, counted together with the wants before it.
 
     The first `start` of at most `limit` jobs begin at once, the others wait in the worker; of tasks in
@@ -241,8 +233,7 @@ class Start(NamedTuple):
     max_crashes: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(NamedTuple):
     """What one claim brought: jobs, and the tasks it met but could not judge; what it parked and ended."""
 
     jobs: tuple[Claimed, ...] = ()
@@ -251,8 +242,7 @@ class Claim:
     ended: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Turn:
+class Turn(NamedTuple):
     """All that a worker writes in one transaction; `tells` if it wants to hear how that left the jobs."""
 
     settlements: tuple[Settlement, ...] = ()
@@ -262,8 +252,7 @@ class Turn:
     tells: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
+class Progress(NamedTuple):
     """What a turn came to: which settlements were accepted, and what was claimed.
 
     A worker that is no longer signed on was taken for dead: it gets nothing until it signs on again. A turn
@@ -326,8 +315,7 @@ class Ended(NamedTuple):
     at: int
 
 
-@dataclass(frozen=True, slots=True)
-class StoredResult:
+class StoredResult(NamedTuple):
     """What a job returned, still encoded; no codec means that it returned None."""
 
     body: str | bytes | None
@@ -387,8 +375,7 @@ class Filter:
     error: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class NewWorker:
+class NewWorker(NamedTuple):
     """A worker that signs on."""
 
     name: str

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from sqlite3 import Connection
 from typing import NamedTuple
 
@@ -192,8 +192,7 @@ def _left(want: Want, taken: list[Claimed]) -> Want:
         return want
     running = sum(job.task in want.coroutines for job in taken)
     waiting = len(taken) - running
-    return replace(
-        want,
+    return want._replace(
         start=max(0, want.start - waiting),
         limit=max(0, want.limit - waiting),
         slots=want.slots - running,
@@ -212,7 +211,7 @@ def _claim_within(
     if rule != Rule():
         free = limits.room_in_queue(connection, want.queue, rule, now).free
         total = max(0, free if want.total is None else min(free, want.total))
-        want = replace(want, total=total, limit=min(want.limit, want.start))
+        want = want._replace(total=total, limit=min(want.limit, want.start))
     if want.limit + want.slots <= 0 or want.total == 0:
         return []
     taken = _claim_from(connection, worker, want, now, met)

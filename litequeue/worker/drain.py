@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import Any, TypeVar
 
 from ..clock import SECOND
@@ -135,7 +134,7 @@ class _Drain:
         while True:
             wants = (self._knowledge.want(name, 1, 1, 0) for name in self._queues)
             # Here a coroutine takes its turn like any other task.
-            turn = Turn(wants=tuple(replace(want, coroutines=frozenset()) for want in wants))
+            turn = Turn(wants=tuple(want._replace(coroutines=frozenset()) for want in wants))
             claim = self._take_turn(turn).claim
             if claim.jobs or not (claim.unknown or claim.parked):
                 return claim.jobs[0] if claim.jobs else None
@@ -201,7 +200,7 @@ class _Drain:
         return self._take_turn(turn).accepted[0]
 
     def _take_turn(self, turn: Turn) -> Progress:
-        progress = self._store.take_turn(self._worker, replace(turn, tells=self._knowledge.is_heard))
+        progress = self._store.take_turn(self._worker, turn._replace(tells=self._knowledge.is_heard))
         if not progress.signed_on:
             raise LeaseLost(f"worker {self._worker}, which drains, was taken for dead; drain again")
         self._teller.tell_turn(progress)

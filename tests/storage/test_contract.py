@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime
 
 from litequeue import job as records
@@ -615,7 +614,7 @@ class Fail(ContractCase):
     def test_with_none_left_it_is_failed(self) -> None:
         for reason in ("error", "timeout", "rejected", "lost"):
             id = self.enqueue()
-            self.store.settle(records.Fail(self.claim_one(), replace(ERROR, reason=reason)))
+            self.store.settle(records.Fail(self.claim_one(), ERROR._replace(reason=reason)))
             self.assert_state(id, State.FAILED, reason)
             self.assertEqual((self.job(id).message, self.job(id).failures), ("wrong", 1))
 

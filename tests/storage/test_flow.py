@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
 from itertools import product
 
 from litequeue.errors import JobNotFound, NotAllowed
@@ -61,7 +60,7 @@ def fails(case: FlowCase) -> Iterator[int]:
 def is_rejected(case: FlowCase) -> Iterator[int]:
     id = case.enqueue()
     yield id
-    case.store.settle(Fail(_lease(case, id), replace(ERROR, reason="rejected")))
+    case.store.settle(Fail(_lease(case, id), ERROR._replace(reason="rejected")))
 
 
 def crashes_too_often(case: FlowCase) -> Iterator[int]:
