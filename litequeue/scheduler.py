@@ -255,14 +255,20 @@ class Scheduler(Collection[Spawned[Any]]):
         self._call_spawners()
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
-        """Tell `exception_handler` of an error, or that of the event loop.
+        """Tell `exception_handler` of an error, or that of the event loop; of what the first raises, too.
 
-        `context` has `message`, `job`, `exception`, and on an event loop in debug mode `source_traceback`.
+        `context` has `message`, `job`, `exception`, and on an event loop in
+        debug mode `source_traceback`.
         """
-        if self.exception_handler is not None:
+        loop = asyncio.get_running_loop()
+        if self.exception_handler is None:
+            loop.call_exception_handler(context)
+            return
+        try:
             self.exception_handler(self, context)
-        else:
-            asyncio.get_running_loop().call_exception_handler(context)
+        except Exception as error:
+            message = "Unhandled error in exception handler"
+            loop.call_exception_handler({"message": message, "exception": error, "context": context})
 
 
 async def _let_go(follower: Follower) -> None:

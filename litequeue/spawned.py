@@ -129,9 +129,9 @@ class Spawned(ABC, Generic[R]):
             else:
                 self.outcome.set_exception(error)
                 self.outcome.exception()  # seen: whoever waits gets it, or the handler below
+        self._host.leave(self)
         if error is not None and not self._waiters and not isinstance(error, asyncio.CancelledError):
             self.report("Job processing failed", error)
-        self._host.leave(self)
 
     @property
     @abstractmethod

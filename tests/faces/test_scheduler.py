@@ -58,6 +58,20 @@ async def fail_at_the_end() -> None:
         raise ValueError("in the end") from None
 
 
+async def slow_to_end() -> str:
+    """Tidy up once it is cancelled, which takes its time."""
+    try:
+        await endless()
+    except asyncio.CancelledError:
+        await settle()
+    return "tidy"
+
+
+def raise_in_turn(scheduler: object, context: dict[str, Any]) -> None:
+    """An exception handler with an error of its own."""
+    raise LookupError("the handler")
+
+
 async def settle() -> None:
     """Let everything run that is ready to, and what follows from that."""
     for _ in range(10):
@@ -138,6 +152,24 @@ class Behaviour:
         await settle()
         scheduler.call_exception_handler({"message": "by hand"})
         self.assertEqual([each["message"] for each in told], ["Job processing failed", "by hand"])
+
+    async def test_a_handler_that_raises_keeps_no_room(self: Any) -> None:
+        told: list[dict[str, Any]] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
+        scheduler = self.scheduler(limit=1, exception_handler=raise_in_turn)
+        await scheduler.spawn(fail())
+        second = await scheduler.spawn(give(2))
+        self.assertEqual(await second.wait(timeout=5), 2)
+        self.assertEqual([str(context["exception"]) for context in told], ["the handler"])
+        self.assertEqual(len(scheduler), 0)
+
+    async def test_close_ends_all_though_the_handler_raises(self: Any) -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda *_: None)
+        scheduler = self.scheduler(exception_handler=raise_in_turn)
+        jobs = [await scheduler.spawn(each) for each in (fail_at_the_end(), slow_to_end(), endless())]
+        await settle()
+        await scheduler.close()
+        self.assertEqual(([job.closed for job in jobs], len(scheduler)), ([True] * 3, 0))
 
     async def test_debug_mode_tells_where_a_job_was_spawned(self: Any) -> None:
         asyncio.get_running_loop().set_debug(True)
@@ -483,6 +515,18 @@ class Quiet(unittest.IsolatedAsyncioTestCase):
 class TestOurs(Behaviour, Quiet):
     def make(self, **options: Any) -> Any:
         return Scheduler(**options)
+
+    async def test_an_error_of_the_handler_is_told_with_what_it_was_told(self) -> None:
+        told: list[dict[str, Any]] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
+        scheduler = self.scheduler(exception_handler=raise_in_turn)
+        job = await scheduler.spawn(fail_at_the_end())
+        await settle()
+        await scheduler.close()
+        self.assertEqual([str(each["exception"]) for each in told], ["the handler"])
+        self.assertEqual(
+            (told[0]["context"]["job"], str(told[0]["context"]["exception"])), (job, "in the end")
+        )
 
     async def test_a_turn_that_comes_too_late_is_passed_on(self) -> None:
         """Who waits for room is cancelled in the very moment in which there is some."""
