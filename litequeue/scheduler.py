@@ -23,6 +23,7 @@ R = TypeVar("R")
 Handler = Callable[["Scheduler", dict[str, Any]], object]
 _MOST = 1_000_000
 _GRACE = 10.0
+_LATE = "Job closing timed out"
 
 
 class Scheduler(Collection[Spawned[Any]]):
@@ -202,32 +203,43 @@ class Scheduler(Collection[Spawned[Any]]):
         """Wait until all has ended, at most `timeout` (or `wait_timeout`) seconds, and close."""
         with suppress(TimeoutError):
             async with asyncio.timeout(self.wait_timeout if timeout is None else timeout):
-                while unfinished := [job.outcome for job in self._others()] + list(self._shielded):
+                while unfinished := [*(job.outcome for job in self._others()), *self._others_shielded()]:
                     await asyncio.wait(unfinished)
         await self.close()
 
     async def close(self) -> None:
-        """Cancel the coroutines, and let go of the jobs in files: those that have not ended stay there.
+        """Cancel all coroutines, and let go of the jobs in files: those that have not ended stay there.
 
-        What does not end within `close_timeout`, or raises, is told to the exception handler.
+        It waits for their ends. What does not end within `close_timeout`, or raises, is told to the exception
+        handler.
         """
         if self._closed:
             return
         self._closed = True
         self._call_spawners()
-        for shielded in self._shielded:
-            shielded.cancel()
         in_memory = [job for job in self._others() if isinstance(job, SpawnedCoroutine)]
+        shielded = self._close_shielded(self._others_shielded())
         followers = list(self._followers.values())
-        await asyncio.gather(*map(self._close_job, in_memory), *map(_let_go, followers))
+        await asyncio.gather(*map(self._close_job, in_memory), shielded, *map(_let_go, followers))
 
     async def _close_job(self, job: Spawned[Any]) -> None:
         try:
             await job.close()
         except TimeoutError as error:
-            job.report("Job closing timed out", error)
+            job.report(_LATE, error)
         except Exception as error:
             job.report("Job processing failed", error)
+
+    async def _close_shielded(self, tasks: set[asyncio.Future[Any]]) -> None:
+        for task in tasks:
+            task.cancel()
+        _, late = await asyncio.wait(tasks, timeout=self.close_timeout) if tasks else ((), ())
+        for task in late:
+            error = TimeoutError(f"{task!r} does not end")
+            self.call_exception_handler({"message": _LATE, "job": task, "exception": error})
+
+    def _others_shielded(self) -> set[asyncio.Future[Any]]:
+        return {task for task in self._shielded if task is not asyncio.current_task()}
 
     def _others(self) -> list[Spawned[Any]]:
         """All but the job that asks, if one does."""
@@ -257,7 +269,7 @@ class Scheduler(Collection[Spawned[Any]]):
     def call_exception_handler(self, context: dict[str, Any]) -> None:
         """Tell `exception_handler` of an error, or that of the event loop; of what the first raises, too.
 
-        `context` has `message`, `job`, `exception`, and on an event loop in
+        `context` has `message`, `job` (of what was shielded its task), `exception`, and on an event loop in
         debug mode `source_traceback`.
         """
         loop = asyncio.get_running_loop()

@@ -506,6 +506,18 @@ class Behaviour:
         with self.assertRaises(asyncio.CancelledError):
             await shielded
 
+    async def test_close_waits_for_what_is_shielded(self: Any) -> None:
+        scheduler = self.scheduler(close_timeout=5)
+        ended: list[str] = []
+
+        async def request() -> None:
+            ended.append(await slow_to_end())
+
+        scheduler.shield(request())
+        await settle()
+        await scheduler.close()
+        self.assertEqual(ended, ["tidy"])
+
 
 class Quiet(unittest.IsolatedAsyncioTestCase):
     async def asyncSetUp(self) -> None:
@@ -527,6 +539,23 @@ class TestOurs(Behaviour, Quiet):
         self.assertEqual(
             (told[0]["context"]["job"], str(told[0]["context"]["exception"])), (job, "in the end")
         )
+
+    async def test_what_is_shielded_and_does_not_end_is_told(self) -> None:
+        scheduler = self.scheduler(close_timeout=0.01)
+        shielded = scheduler.shield(deaf(0.1))
+        await settle()
+        await scheduler.close()
+        self.assertEqual(self.messages(), ["Job closing timed out"])
+        self.assertIsInstance(self.told[0]["exception"], TimeoutError)
+        self.assertIsNone(await shielded)
+
+    async def test_what_is_shielded_may_close_the_scheduler(self) -> None:
+        for end in ("close", "wait_and_close"):
+            scheduler = self.scheduler()
+            other = await scheduler.spawn(give(seconds=0.001) if end == "wait_and_close" else endless())
+            async with asyncio.timeout(PATIENCE_SECONDS / 2):  # half of which `wait_timeout` would take
+                await scheduler.shield(getattr(scheduler, end)())
+            self.assertEqual((scheduler.closed, other.closed), (True, True))
 
     async def test_a_turn_that_comes_too_late_is_passed_on(self) -> None:
         """Who waits for room is cancelled in the very moment in which there is some."""
