@@ -121,11 +121,11 @@ class AsyncWorker:
 
         Who is cancelled meanwhile gives them back at once. Raises what has ended the worker early.
         """
-        from .worker.guests import aside
+        from .worker.guests import apart
 
         if self._worker is not None:
             self._worker.stop()
-            await aside(self._worker.join, on_cancel=self._worker.stop)
+            await apart(self._worker.join, on_cancel=self._worker.stop)
 
     async def __aenter__(self) -> AsyncWorker:
         return await self.start()

@@ -17,7 +17,7 @@ from .queue import Queue
 from .spawned import Spawned, SpawnedCall, SpawnedCoroutine
 from .tasks import Call
 from .worker import Worker, WorkerOptions
-from .worker.guests import aside
+from .worker.guests import apart, aside
 
 R = TypeVar("R")
 Handler = Callable[["Scheduler", dict[str, Any]], object]
@@ -285,7 +285,7 @@ class Scheduler(Collection[Spawned[Any]]):
 
 async def _let_go(follower: Follower) -> None:
     follower.let_go()
-    await aside(follower.join)
+    await apart(follower.join)
 
 
 def _seconds(value: float | None, name: str) -> float | None:

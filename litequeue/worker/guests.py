@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Awaitable, Callable
+from concurrent.futures import Future
 from contextlib import suppress
 from typing import Literal, TypeVar
 
@@ -90,9 +92,29 @@ class Guests(Coroutines):
         self._give_back(assignments)
 
 
-async def aside(function: Callable[[], T], on_cancel: Callable[[], None] | None = None) -> T:
+async def aside(function: Callable[[], T]) -> T:
     """What the function returns, run on a thread and waited for, even by who is cancelled meanwhile."""
-    ending = asyncio.get_running_loop().run_in_executor(None, function)  # no task, which others could cancel
+    return await _outlast(asyncio.get_running_loop().run_in_executor(None, function))
+
+
+async def apart(function: Callable[[], T], on_cancel: Callable[[], None] | None = None) -> T:
+    """As `aside`, for a function that waits for what runs on the loop, which may need the loop's threads."""
+    ending: Future[T] = Future()
+    threading.Thread(target=_fulfil, args=(ending, function), name="litequeue-apart", daemon=True).start()
+    return await _outlast(asyncio.wrap_future(ending), on_cancel)
+
+
+def _fulfil(ending: Future[T], function: Callable[[], T]) -> None:
+    try:
+        result = function()
+    except BaseException as error:  # raised where it is waited for
+        ending.set_exception(error)
+    else:
+        ending.set_result(result)
+
+
+async def _outlast(ending: asyncio.Future[T], on_cancel: Callable[[], None] | None = None) -> T:
+    """Wait for a future that is no task, so that who cancels all tasks leaves it alone."""
     cancelled: asyncio.CancelledError | None = None
     while not ending.done():
         try:

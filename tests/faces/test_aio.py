@@ -9,6 +9,7 @@ import unittest
 import unittest.mock
 import uuid
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
@@ -301,6 +302,24 @@ class TestEnd(LoopCase):
             await self.began.wait()
         self.assert_given_back(job)
         self.assertEqual(asyncio.all_tasks(), {asyncio.current_task()})
+
+    async def test_the_threads_of_the_loop_are_left_to_what_runs(self) -> None:
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
+        worker = await self.queue.aworker(grace=PATIENCE_SECONDS / 2).start()
+        began, may_go_on = asyncio.Event(), asyncio.Event()
+
+        async def finish() -> str:
+            began.set()
+            await may_go_on.wait()
+            return await asyncio.to_thread(str.upper, "done")
+
+        job = self.declare(finish).enqueue()
+        await began.wait()
+        stopping = asyncio.create_task(worker.stop())
+        await asyncio.sleep(0)
+        may_go_on.set()
+        await stopping
+        self.assertEqual(job.result(0), "DONE")
 
     async def test_cancelled_inside_the_block(self) -> None:
         job = await self.endless()

@@ -10,6 +10,7 @@ import unittest
 import unittest.mock
 import warnings
 from collections.abc import Collection
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
 
@@ -714,6 +715,24 @@ class TestCalls(LoopCase):
             with self.assertRaisesRegex(JobFailed, "CancelledError"):
                 await spawned.wait()
             self.assertEqual(await (await scheduler.spawn(self.declare(later).call(1))).wait(), 2)
+
+    async def test_close_leaves_the_threads_of_the_loop_to_what_runs(self) -> None:
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
+        began, may_go_on = asyncio.Event(), asyncio.Event()
+
+        async def finish() -> str:
+            began.set()
+            await may_go_on.wait()
+            return await asyncio.to_thread(str.upper, "done")
+
+        scheduler = Scheduler(close_timeout=PATIENCE_SECONDS / 2)
+        spawned = await scheduler.spawn(self.declare(finish).call())
+        await began.wait()
+        closing = asyncio.create_task(scheduler.close())
+        await settle()
+        may_go_on.set()
+        await closing
+        self.assertEqual(spawned.job.result(0), "DONE")
 
     async def test_spawn_that_is_cancelled_leaves_nothing(self) -> None:
         self.queue.pause()
