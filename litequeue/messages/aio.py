@@ -15,9 +15,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from ..errors import Empty, Full, LiteQueueError, NotAllowed, QueueClosed, ShutDown
-from ..job import Complete, Lease, Release
+from ..job import Complete, Release
 from ..log import log
 from ..options import Duration
+from .holding import Taker
 from .lane import Lane, lane_of
 from .line import Line
 from .message import Message
@@ -84,17 +85,17 @@ class AsyncMessages(Generic[T]):
     def get_nowait(self) -> T:
         """`get` here and now; raises `Empty`."""
         with _as_asyncio_says():
-            message = self._messages.claim(block=False)
-        self._lane.holding.keep(message.lease, _caller())
-        return message.item
+            return self._messages.take(False, None, _caller()).item
 
     async def claim(self) -> Message[T]:
         """`get` for a message that you settle by itself; its verbs wait for the disk, so use a thread."""
-        return await self._until(self._lane.arrivals, self._messages.attempt, self._give_back)
+        message = await self._take()
+        message.mind()
+        return message
 
     async def _get(self, owner: object) -> T:
-        message = await self.claim()
-        self._lane.holding.keep(message.lease, owner)
+        message = await self._take()
+        self._lane.holding.got.keep(message.lease, owner)
         return message.item
 
     async def __aiter__(self) -> AsyncIterator[T]:
@@ -111,8 +112,7 @@ class AsyncMessages(Generic[T]):
 
         It is written soon after; a crash before that gives the item back. Raises `ValueError` for none.
         """
-        lease = self._lane.holding.oldest(_caller())
-        self._lane.pool.submit(self._complete, lease)
+        self._lane.finish(_caller(), lambda settlement: self._lane.pool.submit(self._complete, settlement))
 
     async def join(self) -> None:
         """Wait until no message of the lane waits or is held, in any process."""
@@ -180,8 +180,12 @@ class AsyncMessages(Generic[T]):
             return
         await asyncio.shield(asyncio.wrap_future(undone))
 
-    def _complete(self, lease: Lease) -> None:
-        self._lane.settle_soon(Complete(lease, keeps=False))
+    async def _take(self) -> Message[T]:
+        attempt = partial(self._messages.attempt, Taker())  # on a thread, where no signal strikes
+        return await self._until(self._lane.arrivals, attempt, self._give_back)
+
+    def _complete(self, settlement: Complete) -> None:
+        self._lane.settle_soon(settlement)
 
     def _give_back(self, message: Message[T]) -> None:
         self._lane.settle_soon(Release(message.lease))

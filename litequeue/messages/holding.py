@@ -9,10 +9,12 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from ..desk import Desk
-from ..errors import DatabaseError, LeaseLost, LiteQueueError, QueueClosed
-from ..job import Claimed, Lease, NewWorker, Turn, Want
+from ..errors import DatabaseError, QueueClosed
+from ..job import Claim, Claimed, Lease, NewWorker, Turn, Want
 from ..log import log
 from ..names import MESSAGE
+from .got import Got
+from .owed import Owed
 
 if TYPE_CHECKING:
     from ..queue import Queue
@@ -21,6 +23,13 @@ if TYPE_CHECKING:
     from ..worker.trouble import Trouble
 
 _ONLY_MESSAGES = frozenset({MESSAGE})
+_MANY = 1000  # claims in this process, while one that was struck gives back what it had taken
+
+
+class Taker:
+    """Who claims: by this it is known what he has taken in the file, should he be struck before he has it."""
+
+    __slots__ = ()
 
 
 class Holding:
@@ -44,9 +53,9 @@ class Holding:
         """Hold nothing; what the process held that forked this one is its own."""
         self._mutex = threading.RLock()
         self._heartbeat: Heartbeat | None = None
-        self._got_mutex = threading.Lock()  # never held while the disk is waited for
-        self._got: dict[Lease, object] = {}
-        self._owed: deque[Callable[[], object]] = deque()
+        self._taken: deque[tuple[Lease, Taker]] = deque(maxlen=_MANY)  # newest first
+        self.got = Got()
+        self.owed = Owed()
         self.worker = 0
 
     def signed_on(self) -> int:
@@ -57,15 +66,28 @@ class Holding:
             self._sign_on()
         return self.worker
 
-    def claim(self, worker: int) -> Claimed | None:
+    def claim(self, worker: int, taker: Taker) -> Claimed | None:
         """The next message, ours from now on; None when none is ready."""
+
+        def note(claim: Claim) -> None:
+            for job in claim.jobs:
+                self._taken.appendleft((job.lease, taker))
+
         want = Want(self._lane, 1, 1, known=_ONLY_MESSAGES, revive=_ONLY_MESSAGES)
         while True:
-            progress = self._desk.store.take_turn(worker, Turn(wants=(want,)))
+            progress = self._desk.store.take_turn(worker, Turn(wants=(want,)), note)
             if progress.signed_on:
                 return next(iter(progress.claim.jobs), None)
             self.lose(worker)
             worker = self.signed_on()
+
+    def has_taken(self, taker: Taker, lease: Lease) -> bool:
+        """Whether he was the last who took this; what one before him took was rolled back."""
+        return next((who for taken, who in self._taken if taken == lease), None) is taker
+
+    def give_back(self, is_meant: Callable[[Lease], bool]) -> int:
+        """Give back what is meant of all that this process holds in the file; how many."""
+        return self._desk.workers.give_back(self.worker, is_meant) if self.worker else 0
 
     def close(self) -> None:
         """Give back at once all that is held, and sign off."""
@@ -75,7 +97,7 @@ class Holding:
         if heartbeat is not None:
             atexit.unregister(self._end)
             heartbeat.stop()
-            self._pay_at_last()
+            self.owed.pay_at_last()
             self._desk.workers.sign_off(self.worker)
             self._desk.minutes.write()
 
@@ -83,51 +105,6 @@ class Holding:
         """The program ends, and with it the daemon threads that wait here: where they are, without a word."""
         self._is_ending = True
         self.close()
-
-    # --- what task_done() is about ------------------------------------------------------------------
-
-    def keep(self, lease: Lease, owner: object) -> None:
-        """Note what `owner` has got and must say is done: a thread or a coroutine, not its number.
-
-        The number of one that has ended is given to the next.
-        """
-        with self._got_mutex:
-            self._got[lease] = owner
-
-    def oldest(self, owner: object) -> Lease:
-        """Take out the oldest that this owner has got, or else anybody. Raises `ValueError` for none."""
-        with self._got_mutex:
-            found = next((lease for lease, each in self._got.items() if each == owner), None)
-            lease = next(iter(self._got), None) if found is None else found
-            if lease is None:
-                raise ValueError("task_done() called too many times: all that was got here is done")
-            del self._got[lease]
-            return lease
-
-    def take_back(self, lease: Lease, owner: object) -> None:
-        """It could not be written that it is done."""
-        with self._got_mutex:
-            self._got = {lease: owner, **self._got}
-
-    # --- what could not be written when it was due ----------------------------------------------------
-
-    def owe(self, work: Callable[[], object]) -> None:
-        """Let the heartbeat write what could not be written here and now; a `__del__` may call this, too."""
-        self._owed.append(work)
-
-    def _pay(self) -> None:
-        while self._owed:
-            try:
-                self._owed[0]()
-            except LeaseLost as lost:
-                log.warning("%s", lost)
-            self._owed.popleft()
-
-    def _pay_at_last(self) -> None:
-        try:
-            self._pay()
-        except LiteQueueError as error:
-            log.warning("%d messages whose end is not written go back: %s", len(self._owed), error)
 
     # --- for the heartbeat ----------------------------------------------------------------------------
 
@@ -170,12 +147,13 @@ class Holding:
                 raise QueueClosed(f"{self._queue.path}: this queue was closed; open another one")
             if self._heartbeat is None:
                 self.trouble = Trouble(self)
-                self.worker = self._desk.workers.sign_on(self._identity())
+                self.worker = self.worker or self._desk.workers.sign_on(self._identity())
                 teller = TellerAside(self._desk, self._queue.runnable.get)
                 lease = self._queue.lease
-                self._heartbeat = Heartbeat(self._desk, self, lease, teller, fires=False, also=self._pay)
+                heartbeat = Heartbeat(self._desk, self, lease, teller, fires=False, also=self.owed.pay)
                 atexit.register(self._end)
-                self._heartbeat.start()
+                heartbeat.start()
+                self._heartbeat = heartbeat  # only now: one that does not beat lets the lease end
 
     def _identity(self) -> NewWorker:
         from ..worker.settings import WorkerOptions, identity

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -26,7 +28,7 @@ from ..names import MESSAGE
 from ..options import NO_OPTIONS, Duration, checked, text_name
 from ..storage.forks import watch
 from ..storage.transactions import afterwards
-from .holding import Holding
+from .holding import Holding, Taker
 from .line import Line
 
 if TYPE_CHECKING:
@@ -102,12 +104,12 @@ class Lane:
             self.arrivals.call()
         return id
 
-    def claim(self) -> Claimed | None:
+    def claim(self, taker: Taker) -> Claimed | None:
         """The next message, ours from now on; None when none is ready."""
         worker = self.holding.signed_on()  # who waits returns what the dead held
         if not (self._is_running_on or self._is_any()):
             return None
-        claimed = self.holding.claim(worker)
+        claimed = self.holding.claim(worker, taker)
         self._is_running_on = claimed is not None
         if claimed is not None:
             self.room.tell()
@@ -129,14 +131,50 @@ class Lane:
             afterwards(self.desk.database, self.arrivals.tell)
 
     def settle_soon(self, settlement: Settlement) -> None:
-        """`settle`, with the heartbeat if it can not be written now."""
-        try:
-            self.settle(settlement)
-        except LeaseLost as lost:
-            log.warning("%s", lost)
-        except LiteQueueError as error:
-            log.warning("message=%d: its end is not written yet: %s", settlement.lease.job, error)
-            self.holding.owe(partial(self.settle, settlement))
+        """`settle`, later if it can not be written now."""
+        self.holding.owed.see_to(
+            f"the end of message {settlement.lease.job}", partial(self.settle, settlement)
+        )
+
+    def finish(self, owner: object, complete: Callable[[Complete], object]) -> None:
+        """Let `complete` end the oldest that this owner has got, or else anybody. `ValueError` for none."""
+        self.holding.got.finish(
+            owner,
+            lambda lease: complete(Complete(lease, keeps=False)),
+            lambda lease: self.settle_if_held(Complete(lease, keeps=False)),
+        )
+
+    def settle_if_held(self, settlement: Settlement) -> None:
+        """`settle` what may be settled already."""
+
+        def work() -> None:
+            with suppress(LeaseLost):
+                self.settle(settlement)
+
+        self.holding.owed.see_to(f"the end of message {settlement.lease.job}", work)
+
+    def give_back_taken(self, taker: Taker) -> None:
+        """Give back what he has taken, if it came to that."""
+        is_his = partial(self.holding.has_taken, taker)
+        self.holding.owed.see_to("what was given back", partial(self._give_back, is_his))
+
+    def give_back(self, lease: Lease) -> None:
+        """Give this back, if this process holds it still."""
+        self.holding.owed.see_to("what was given back", partial(self._give_back, lease.__eq__))
+
+    def when_let_go(self, lease: Lease) -> Callable[[], object]:
+        """What is to be called when nobody can settle this any more; it is given back with the next beat."""
+        return partial(self.holding.owed.add, partial(self._pick_up, lease))
+
+    def _pick_up(self, lease: Lease) -> None:
+        if self._give_back(lease.__eq__):
+            log.warning("message=%d goes back: it was let go without being settled", lease.job)
+
+    def _give_back(self, is_meant: Callable[[Lease], bool]) -> int:
+        given = self.holding.give_back(is_meant)
+        if given:
+            self.arrivals.tell()
+        return given
 
     def _count(self, settlement: Settlement) -> None:
         if isinstance(settlement, (Complete, Fail)):

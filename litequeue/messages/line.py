@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, TypeVar
 
 from ..clock import SECOND, Clock
@@ -34,6 +34,30 @@ class Waiter:
         self.is_called = False
 
 
+class _Call(threading.Event):
+    """An event for one who may be struck by a signal while he waits; Python's own could stay locked then."""
+
+    def __init__(self) -> None:
+        self._none = threading.Lock()
+        self._none.acquire()
+
+    def is_set(self) -> bool:
+        return not self._none.locked()
+
+    def set(self) -> None:
+        with suppress(RuntimeError):  # it was set already
+            self._none.release()
+
+    def clear(self) -> None:
+        self._none.acquire(blocking=False)
+
+    def wait(self, timeout: float | None = None) -> bool:
+        came = self._none.acquire(timeout=-1 if timeout is None else timeout)
+        if came:
+            self.set()
+        return came
+
+
 class Line:
     """The line of those who wait for hints of one name; `due` is how many seconds it may be to the next."""
 
@@ -47,7 +71,8 @@ class Line:
 
     def start_afresh(self) -> None:
         """As if nobody had ever waited; in a forked child nobody does."""
-        self._mutex = threading.Condition(threading.RLock())  # a signal's handler may come in between
+        self._mutex = threading.RLock()  # a signal's handler may come in between
+        self._change = threading.Condition(self._mutex)
         self._waiters: deque[Waiter] = deque()
         self._bell: Bell | None = None
         self._closed = False
@@ -75,7 +100,7 @@ class Line:
 
     def wait(self, attempt: Callable[[], R | None], clock: Clock, micros: int | None) -> R | None:
         """What `attempt` gives, tried whenever this thread is called; None when the time is over."""
-        called = threading.Event()
+        called = _Call()
         end = None if micros is None else clock.monotonic() + micros
 
         def wake() -> bool:
@@ -103,28 +128,29 @@ class Line:
     def waiting(self, wake: Callable[[], bool]) -> Iterator[Waiter]:
         """Stand in the line within the block; who leaves it lets the next one try."""
         waiter = Waiter(wake)
-        with self._mutex:
-            self._listen()
-            self._waiters.append(waiter)
-            self._mutex.notify()
         try:
+            with self._mutex:
+                self._listen()
+                self._waiters.append(waiter)
+                self._change.notify()
             yield waiter
         finally:
             with self._mutex:
-                self._waiters.remove(waiter)
+                if waiter in self._waiters:
+                    self._waiters.remove(waiter)
             self.call()
 
     def go_on(self, waiter: Waiter) -> None:
         """From now on he may be called again; he tries after that, so that nothing is missed."""
         with self._mutex:
             waiter.is_called = False
-            self._mutex.notify()
+            self._change.notify()
 
     def close(self) -> None:
         """Listen no more; those who wait are called, and find out why if the file is closed by then."""
         with self._mutex:
             self._closed = True
-            self._mutex.notify()
+            self._change.notify()
             if self._bell is not None:
                 self._bell.ring()
         self.call_all()
@@ -141,17 +167,18 @@ class Line:
             from ..worker.wake import Bell
 
             database = self._desk().database
-            self._bell = Bell(None if database.in_memory else database.path, [self._name])
-            thread = threading.Thread(target=self._serve, args=(self._bell,), name="litequeue-messages")
+            bell = Bell(None if database.in_memory else database.path, [self._name])
+            thread = threading.Thread(target=self._serve, args=(bell,), name="litequeue-messages")
             thread.daemon = True
             thread.start()
+            self._bell = bell  # only now that it is listened to
 
     def _serve(self, bell: Bell) -> None:
         pause = _AT_FIRST
         while True:
             with self._mutex:
                 while not self._closed and all(waiter.is_called for waiter in self._waiters):
-                    self._mutex.wait()
+                    self._change.wait()
                     pause = _AT_FIRST
                 if self._closed:
                     break

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from datetime import timedelta
+from operator import attrgetter
 from types import TracebackType
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from ..clock import duration
-from ..errors import InvalidOption, LeaseLost, shown
+from ..errors import InvalidOption, LeaseLost, LiteQueueError, shown
 from ..job import Claimed, Complete, Fail, Failure, Release, Settlement, Snoozed
 from ..log import log
 from ..retry import Retry, RetryFunction, next_delay
@@ -18,10 +20,11 @@ if TYPE_CHECKING:
     from .lane import Lane
 
 T = TypeVar("T")
+_NOTHING: Callable[[], object] = bool  # which does nothing when it is called
 
 
 class Message(Generic[T]):
-    """A message that this process holds, until it is settled or the process ends.
+    """A message that this process holds, until it is settled, or let go, or the process ends.
 
     `with` completes it at the end of the block. An exception there counts as a failed attempt: it comes back
     as the `retry` of its lane says, or has failed for good. What stops the program, such as Ctrl-C, gives it
@@ -38,6 +41,7 @@ class Message(Generic[T]):
         self.lease = claimed.lease
         self._retry = retry
         self._is_settled = False
+        self._let_go = _NOTHING
 
     def complete(self) -> None:
         """It is done, and gone. Raises `LeaseLost` when it is not ours any more.
@@ -66,6 +70,26 @@ class Message(Generic[T]):
     ) -> None:
         if self._is_settled:
             return
+        try:
+            self._end(error)
+        except LiteQueueError:
+            raise
+        except BaseException:  # a signal has struck
+            self._lane.give_back(self.lease)
+            raise
+
+    # Ctrl-C can strike just before a block begins and just after its last line; then it goes back by this.
+    # It is all in C, because a Ctrl-C that struck in here would be lost.
+    __del__ = property(attrgetter("_let_go"))
+
+    def mind(self) -> None:
+        """Give it back when it is let go without being settled."""
+        self._let_go = self._lane.when_let_go(self.lease)
+
+    def __repr__(self) -> str:
+        return f"<Message {self.id} of {self._lane.name!r}, attempt {self.attempt}>"
+
+    def _end(self, error: BaseException | None) -> None:
         if error is None:
             self.complete()
             return
@@ -74,15 +98,13 @@ class Message(Generic[T]):
         except LeaseLost as lost:
             log.warning("%s", lost)  # the error of the block is the one to raise
 
-    def __repr__(self) -> str:
-        return f"<Message {self.id} of {self._lane.name!r}, attempt {self.attempt}>"
-
     def _settle(self, settlement: Settlement) -> None:
         self._lane.settle(settlement)
         afterwards(self._lane.desk.database, self._note_end)
 
     def _note_end(self) -> None:
         self._is_settled = True
+        self._let_go = _NOTHING
 
     def _fail(self, error: Exception) -> Fail:
         from ..worker.execution import failure_of

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from ..clock import duration
-from ..errors import DatabaseError, Empty, EncodingError, Full, InvalidOption, NotAllowed, ShutDown, shown
-from ..job import Complete
+from ..errors import Empty, EncodingError, Full, InvalidOption, LiteQueueError, NotAllowed, ShutDown, shown
 from ..options import Duration
 from ..retry import RetryOption, retry_policy
+from .holding import Taker
 from .lane import Lane, lane_of
 from .message import Message
 
@@ -79,9 +80,7 @@ class Messages(Generic[T]):
 
         Waits for one, at most `timeout` seconds, and then raises `Empty`; `ShutDown` after a shutdown.
         """
-        message = self.claim(block, timeout)
-        self._lane.holding.keep(message.lease, threading.current_thread())
-        return message.item
+        return self.take(block, timeout, threading.current_thread()).item
 
     def get_nowait(self) -> T:
         """`get` without waiting for an item."""
@@ -89,10 +88,7 @@ class Messages(Generic[T]):
 
     def claim(self, block: bool = True, timeout: Duration | None = None) -> Message[T]:
         """`get` for a message that you settle by itself, best by `with`; it needs no `task_done()`."""
-        message = self._until(self._lane.arrivals, self.attempt, block, timeout)
-        if message is None:
-            raise Empty(f"no message is ready in {self._lane.name!r}")
-        return message
+        return self.take(block, timeout)
 
     def __iter__(self) -> Iterator[T]:
         """What `get` gives, until the lane is shut down and empty."""
@@ -110,7 +106,9 @@ class Messages(Generic[T]):
 
         Raises `ValueError` when none is left, `LeaseLost` when it went to others meanwhile.
         """
-        self._finish(threading.current_thread())
+        if self._lane.queue.in_transaction:
+            raise NotAllowed("task_done() is not undone by a transaction; use claim(), and complete() inside")
+        self._lane.finish(threading.current_thread(), self._lane.settle)
 
     def join(self) -> None:
         """Wait until no message of the lane waits or is held, in any process."""
@@ -189,13 +187,33 @@ class Messages(Generic[T]):
 
         return attempt
 
-    def attempt(self) -> Message[T] | None:
+    def take(self, block: bool, timeout: Duration | None, owner: object = None) -> Message[T]:
+        """The next message, waited for, which is kept for its owner if there is one; nothing if it fails."""
+        lane, taker, message = self._lane, Taker(), None
+        try:
+            message = self._until(lane.arrivals, partial(self.attempt, taker), block, timeout)
+            if message is None:
+                raise Empty(f"no message is ready in {lane.name!r}")
+            if owner is None:
+                message.mind()
+            else:
+                lane.holding.got.keep(message.lease, owner)
+            return message
+        except LiteQueueError:
+            raise
+        except BaseException:  # a signal has struck, maybe when it was ours in the file
+            if message is not None:
+                lane.holding.got.forget(message.lease)
+            lane.give_back_taken(taker)
+            raise
+
+    def attempt(self, taker: Taker) -> Message[T] | None:
         """The next message, if one is ready."""
         if self._is_cut:
             self._require_running()
         if self._lane.queue.in_transaction:
             raise NotAllowed("a message is not got inside a transaction; claim it before, complete it inside")
-        while (claimed := self._lane.claim()) is not None:
+        while (claimed := self._lane.claim(taker)) is not None:
             try:
                 item: Any = self._lane.item(claimed)
             except EncodingError as error:
@@ -204,16 +222,6 @@ class Messages(Generic[T]):
                 return Message(self._lane, claimed, item, self._policy)
         self._require_running()
         return None
-
-    def _finish(self, owner: object) -> None:
-        if self._lane.queue.in_transaction:
-            raise NotAllowed("task_done() is not undone by a transaction; use claim(), and complete() inside")
-        lease = self._lane.holding.oldest(owner)
-        try:
-            self._lane.settle(Complete(lease, keeps=False))
-        except DatabaseError:
-            self._lane.holding.take_back(lease, owner)
-            raise
 
     def is_finished(self) -> bool | None:
         """True when no message of the lane waits or is held."""

@@ -113,8 +113,11 @@ class Store:
 
     # --- worker ------------------------------------------------------------------------------------
 
-    def take_turn(self, worker: int, turn: Turn) -> Progress:
-        """Settle what ended, mark what began, and claim what is wanted, in one transaction."""
+    def take_turn(self, worker: int, turn: Turn, told: Callable[[Claim], None] | None = None) -> Progress:
+        """Settle what ended, mark what began, and claim what is wanted, in one transaction.
+
+        What is `told` of the claim is true when the transaction has committed.
+        """
 
         def operation(connection: Connection) -> Progress:
             now = self.clock.now()  # after the wait for the lock: rates are counted by it
@@ -130,6 +133,8 @@ class Store:
             if not claims.is_signed_on(connection, worker):
                 return Progress(accepted, ended=ended, signed_on=False)
             claim = claims.claim(connection, worker, turn.wants, now)
+            if told is not None:
+                told(claim)
             met = [*(job.lease.job for job in claim.jobs), *claim.ended] if turn.tells else ()
             return Progress(accepted, claim, ended=ended, seen=reports.snapshots(connection, met))
 

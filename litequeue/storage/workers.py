@@ -134,6 +134,16 @@ class Workers:
 
         return self.database.write(operation)
 
+    def give_back(self, worker: int, is_meant: Callable[[Lease], bool]) -> int:
+        """Make those of the jobs that the worker holds ready again which are meant, at no cost; how many."""
+        now = self.clock.now()
+
+        def operation(connection: Connection) -> tuple[Ended, ...]:
+            held = (Lease(id, attempt) for id, attempt, *_ in _jobs_of(connection, worker))
+            return _settled(connection, [Release(lease) for lease in held if is_meant(lease)], now)
+
+        return self._return(self.database.write(operation), nobody)
+
     def vanish(self, worker: int) -> None:
         """Leave as one that was killed: its lock is free, and who reaps it charges what ran a crash."""
         if self.database.side is not None:

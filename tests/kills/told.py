@@ -16,6 +16,7 @@ from litequeue.codec import JSON, NO_TYPES
 from litequeue.desk import Desk
 from litequeue.job import (
     Cancelled,
+    Claim,
     Claimed,
     Complete,
     Crash,
@@ -144,9 +145,9 @@ class ToldStore(Store):
             call.got = super().enqueue_flow(jobs, bound=bound)
         return list(call.got)
 
-    def take_turn(self, worker: int, turn: Turn) -> Progress:
+    def take_turn(self, worker: int, turn: Turn, told: Callable[[Claim], None] | None = None) -> Progress:
         with self._diary.telling("turn", worker=worker, **_turn(turn), wall=now()) as call:
-            progress = super().take_turn(worker, turn)
+            progress = super().take_turn(worker, turn, told)
             call.got = {
                 "accepted": progress.accepted,
                 "jobs": [_claimed(job) for job in progress.claim.jobs],

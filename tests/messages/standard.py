@@ -13,7 +13,7 @@ from typing import Any
 
 import litequeue
 from litequeue import Messages
-from litequeue.job import Lease
+from litequeue.job import Complete
 from litequeue.messages import Lane, lane_of
 from litequeue.messages.aio import AsyncMessages
 from tests.support import folder_for
@@ -92,8 +92,8 @@ class Coroutines:
                 super().task_done()
                 counter._travellers += 1
 
-            def _complete(self, lease: Lease) -> None:
-                super()._complete(lease)
+            def _complete(self, settlement: Complete) -> None:
+                super()._complete(settlement)
                 counter._travellers -= 1
 
         return Queue

@@ -20,6 +20,7 @@ from litequeue import Empty, LeaseLost, NotAllowed, QueueClosed, ShutDown
 from litequeue.errors import DiskFull
 from litequeue.messages import Message, Messages
 from litequeue.messages.aio import AsyncMessages
+from litequeue.messages.holding import Taker
 from litequeue.storage.store import Store
 from tests.messages.case import LaneCase, Later
 from tests.support import PATIENCE_SECONDS
@@ -229,8 +230,8 @@ class Cancelled(AioCase):
     def test_what_can_not_be_given_back_at_once_is_given_back_later(self) -> None:
         has_taken, may_end, attempt = threading.Event(), threading.Event(), Messages.attempt
 
-        def slow(messages: Messages[Any]) -> Message[Any] | None:
-            message = attempt(messages)
+        def slow(messages: Messages[Any], taker: Taker) -> Message[Any] | None:
+            message = attempt(messages, taker)
             has_taken.set()
             may_end.wait(PATIENCE_SECONDS)
             return message

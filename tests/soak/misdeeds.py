@@ -18,6 +18,7 @@ from unittest import mock
 
 from litequeue.storage.checks import broken
 from tests import moments
+from tests.messages import test_interrupts as of_messages
 from tests.users import test_interrupts
 from tests.worker import misdeeds, test_ends, test_misdeeds
 
@@ -54,6 +55,8 @@ def run(scale: float) -> str:
     step = max(1, round(1 / scale))
     with mock.patch.object(test_interrupts.InterruptCase, "long_step", step):
         struck = count_strikes(lambda: run_cases(test_interrupts))
+    with mock.patch.object(of_messages.Interrupted, "step", step):
+        run_cases(of_messages)
     with mock.patch.object(test_ends.AtAnyMoment, "step", step):
         run_cases(test_ends)
     acknowledged, more = interrupt_a_producer(max(1, round(scale * SIGNALS)))
