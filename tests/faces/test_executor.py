@@ -591,12 +591,11 @@ os.kill(os.getpid(), signal.SIGKILL)
 ENDS = """
 import sys
 from litequeue import Queue
-from tests.faces.things import nap
+from tests.faces.things import DOORS, nap, nap_behind
 executor = Queue(sys.argv[1]).executor()
-first = executor.submit(nap, 0.5)
+first = executor.submit(nap_behind, "door", 0.5)
 many = [executor.submit(nap, 60) for _ in range(3)]
-while not first.running():
-    pass
+sys.exit(not DOORS.reached("door").wait(30))  # one that is only claimed would be given back
 """
 
 
