@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import asdict
 from typing import Any
 
@@ -11,8 +12,9 @@ from ..clock import duration
 from ..desk import Desk
 from ..doctor import Finding, Level, examine
 from ..errors import DatabaseDamaged, DatabaseError, LiteQueueError
+from ..storage.database import Database
 from .arguments import DONE, NO, add_command, add_file, add_json, say_json
-from .files import changing, reading
+from .files import changing, looking, reading
 from .human import number, seconds, span
 from .terminal import Terminal
 from .text import clean
@@ -24,7 +26,8 @@ returns the jobs of dead workers, sets rows right that break the schema's rules,
 for, and deletes what is left of jobs that are gone."""
 _CHECK = """
 For a health probe: one line, and exit code 0 when a worker is alive, no ready job is older than --max-age,
-and the file can be written; else 1."""
+and the file can be written; else 1. It answers within seconds, also when another program has locked the
+file."""
 
 
 def add(commands: Any) -> None:
@@ -94,14 +97,14 @@ def run_check(args: argparse.Namespace, terminal: Terminal) -> int:
 
 def troubles(file: str, terminal: Terminal, most: int) -> list[str]:
     """What a probe has to tell."""
-    with reading(file, terminal) as desk:
+    with looking(file, terminal.clock, is_probe=True) as desk:
         found = [] if desk.workers.alive() else ["no worker is alive"]
         found += [text for name in desk.reports.queues() for text in late(desk, name, most)]
-    with changing(file, terminal.clock) as desk:
-        try:
-            desk.database.write(lambda connection: None)
-        except DatabaseError as error:
-            found.append(str(error))
+    try:
+        with closing(Database(file, is_probe=True)) as database:
+            database.write(lambda connection: None)
+    except DatabaseError as error:
+        found.append(str(error))
     return found
 
 

@@ -28,10 +28,10 @@ def reading(path: str, terminal: Terminal) -> Iterator[Desk]:
 
 
 @contextmanager
-def looking(path: str, clock: Clock) -> Iterator[Desk]:
-    """As `reading`, without a word about how."""
+def looking(path: str, clock: Clock, *, is_probe: bool = False) -> Iterator[Desk]:
+    """As `reading`, without a word about how; a probe waits for seconds if the file is locked."""
     refuse_memory(path)
-    database = Database(path, read_only=True)
+    database = Database(path, read_only=True, is_probe=is_probe)
     try:
         yield Desk(database, clock, JSON, lambda task: NO_TYPES)
     finally:

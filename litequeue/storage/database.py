@@ -16,14 +16,14 @@ from .checkpoint import LogKeeper, carries_reset_fault
 from .connecting import connect
 from .distrust import Distrust
 from .forks import keep_for_ever, watch
-from .gate import Durability, Gate, Ticket, strictest
+from .gate import Durability, Gate, Ticket, fail, strictest
 from .hints import Hints
 from .identity import Files
 from .patience import Patience
 from .readers import Readers
 from .sidefile import SideFile, open_side_file
 from .transactions import Lent, roll_back, run_group, run_on_foreign, run_plain, savepoint
-from .translate import DRIVER_ERRORS, translate, translated
+from .translate import DRIVER_ERRORS, is_busy, translate, translated
 
 T = TypeVar("T")
 
@@ -35,7 +35,8 @@ class Database:
     """One file, opened by one process. Safe to use from many threads, and to inherit by `fork`.
 
     With `read_only` it makes and changes nothing, and a file without a queue is an error. Raises the errors
-    of the file family: `MissingFile`, `NotADatabase`, `ReadOnly`, `SchemaTooNew` and so on.
+    of the file family: `MissingFile`, `NotADatabase`, `ReadOnly`, `SchemaTooNew` and so on. With
+    `is_probe` it waits no longer than seconds for a file that another has locked.
     """
 
     _readers: Readers
@@ -46,7 +47,12 @@ class Database:
     _keeper: LogKeeper | None
 
     def __init__(
-        self, path: str, durability: Durability = Durability.FULL, *, read_only: bool = False
+        self,
+        path: str,
+        durability: Durability = Durability.FULL,
+        *,
+        read_only: bool = False,
+        is_probe: bool = False,
     ) -> None:
         opening.require_sqlite()
         self.in_memory = path == MEMORY
@@ -54,6 +60,7 @@ class Database:
         self.read_only = read_only and not self.in_memory
         self.mode = opening.reading_mode(self.path) if self.read_only else "rw"
         self.durability = durability
+        self._is_probe = is_probe
         self._closed = False
         self._spoilt = False
         self.files = Files(None if self.in_memory else self.path)
@@ -110,7 +117,7 @@ class Database:
             self._lent = lent
             self._distrust.end(self._patience.begin, is_new=True)
             connection = lent.connection = self._lend()
-            self._patience.begin(connection)
+            self._patience.begin(connection, lent.ticket.since)
             connection.text_factory = str  # the borrower's; what we read through it has our own again
         except BaseException as error:
             self._take_back(lent)
@@ -199,28 +206,29 @@ class Database:
     def _reset(self) -> None:
         self._pid = os.getpid()
         self._fork: Ticket | None = None
-        self._gate = Gate(self._run_group)
         self._readers = Readers(self._connect)
         self._writers = {}
         self._lent = None
         self._side = None
-        self._patience = Patience(None, self.durability)
+        self._patience = Patience(None, self.durability, is_probe=self._is_probe)
+        self._gate = Gate(self._run_group, self._patience.now)
         self.hints = Hints(None if self.in_memory else self.path)
         self._keeper = None
         self._distrust = Distrust(None if self.in_memory else self.path, self._connect, self._let_go)
 
     def _prepare(self) -> None:
+        since = self._patience.now()
         with translated(self.path):
             connection = self._connect()
             try:
-                self._patience.insist(lambda: opening.stored_version(connection, self.path))
+                self._patience.insist(lambda: opening.stored_version(connection, self.path), since)
                 self._open_side_file()  # not before: nothing is made beside a file that we refuse
                 if self.read_only:
                     opening.require_current(connection, self.path)
                 else:
                     # The change to WAL needs the file alone, and SQLite does not wait for that.
-                    begin = self._patience.begin
-                    self._patience.insist(lambda: opening.prepare(connection, self.path, begin))
+                    begin = partial(self._patience.begin, since=since)
+                    self._patience.insist(lambda: opening.prepare(connection, self.path, begin), since)
                 self.files.note()
                 opening.set_synchronous(connection, self.durability)
             except BaseException:
@@ -254,7 +262,7 @@ class Database:
     def _open_side_file(self) -> None:
         if not self.in_memory:
             self._side = open_side_file(f"{self.path}-lock", read_only=self.read_only)
-            self._patience = Patience(self._side, self.durability)
+            self._patience = Patience(self._side, self.durability, is_probe=self._is_probe)
             self._distrust.share(None if self.read_only else self._side)
             if carries_reset_fault():
                 is_synced = self.durability is Durability.FULL
@@ -281,11 +289,7 @@ class Database:
         return self._connect(self.durability)
 
     def _commit_lent(self, connection: Connection) -> None:
-        if not connection.in_transaction:
-            raise errors.DatabaseError(
-                f"{self.path}: the transaction was ended inside its own block; "
-                "leave COMMIT and ROLLBACK to litequeue"
-            )
+        transactions.require_begun(connection, self.path)
         with translated(self.path, self._distrust.heed):
             connection.execute("COMMIT")
         self.verify()
@@ -328,19 +332,18 @@ class Database:
             self._distrust.end(self._patience.begin)
             connection = self._writer(strictest(group) if leader.group else leader.durability)
             if leader.is_single and not leader.group:
-                self._patience.first(connection, partial(run_group, connection, group, self._ours))
+                run = partial(run_group, connection, group, self._ours)
+                self._patience.first(connection, run, leader.since)
                 leader.settled = True
             else:
-                self._patience.begin(connection)
+                self._patience.begin(connection, leader.since)
                 run_group(connection, group, self._ours)
                 leader.settled = True
                 connection.execute("COMMIT")
             self.files.confirm()
         except Exception as error:
             roll_back(connection)
-            for ticket in group:
-                ticket.error = self._ours(error)
-            leader.settled = True
+            fail(leader, partial(self._ours, error), alone=is_busy(error))  # each has its own patience
         except BaseException:
             # A signal struck the leader alone: the others neither fail for it nor run twice.
             leader.settled = leader.settled and connection is not None and not connection.in_transaction

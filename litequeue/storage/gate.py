@@ -45,6 +45,7 @@ class Ticket:
     group: list[Ticket] = field(default_factory=list)
     signal: threading.Lock | None = None
     thread: int = 0  # that entered with it
+    since: int | None = None  # when it began to wait for another
 
 
 class Gate:
@@ -54,8 +55,9 @@ class Gate:
     errors and then sets `settled`. Without that the others of the group are run again.
     """
 
-    def __init__(self, run: Callable[[Ticket], None]) -> None:
+    def __init__(self, run: Callable[[Ticket], None], now: Callable[[], int]) -> None:
         self._run = run
+        self._now = now
         self._mutex = threading.Lock()
         self._waiting: deque[Ticket] = deque()
         self._leader: Ticket | None = None
@@ -110,6 +112,7 @@ class Gate:
             if self._leader is None:
                 self._leader = ticket
                 return True
+            ticket.since = self._now()
             ticket.signal = threading.Lock()
             ticket.signal.acquire()
             self._waiting.append(ticket)
@@ -155,6 +158,13 @@ class Gate:
 def strictest(group: Sequence[Ticket]) -> Durability:
     """What all of these are content with."""
     return Durability.FULL if any(t.durability is Durability.FULL for t in group) else Durability.NORMAL
+
+
+def fail(leader: Ticket, error: Callable[[], Exception], *, alone: bool) -> None:
+    """Give an error to the leader, which may be alone with it, or to its whole group."""
+    for ticket in [leader] if alone else [leader, *leader.group]:
+        ticket.error = error()
+    leader.settled = not alone
 
 
 def _wake(ticket: Ticket) -> None:

@@ -15,41 +15,54 @@ from .translate import is_busy
 
 T = TypeVar("T")
 _LONGEST = 60 * SECOND
+_OF_A_PROBE = 2 * SECOND
 
 
 class Patience:
     """Begins write transactions: at once if it can be, else in the queue at the side file.
 
     SQLite's own busy handler starves: of two writers one had 1,772 turns, the other 1. Only the head of the
-    queue asks the database again and again.
+    queue asks the database again and again. Patience ends a minute after the file was first refused, wherever
+    that was spent: who comes to the head later than that asks once more and gives up, so that a file which
+    somebody keeps locked costs each a minute, and not the last of ten all ten. A probe waits for seconds, and
+    does not stand in the queue, where those before it may wait for longer.
     """
 
-    def __init__(self, side: SideFile | None, durability: Durability) -> None:
-        self._side = side
+    def __init__(self, side: SideFile | None, durability: Durability, *, is_probe: bool = False) -> None:
+        self._side = None if is_probe else side
+        self._longest = _OF_A_PROBE if is_probe else _LONGEST
         self._clock = SystemClock()
+        self._refused_since: int | None = None
         # As long as the commit that is waited for usually takes.
         self._pause = 0.0005 if durability is Durability.FULL else 0.00005
 
-    def begin(self, connection: Connection) -> None:
-        """BEGIN IMMEDIATE; raises the driver's error when patience ends."""
-        self.first(connection, lambda: connection.execute("BEGIN IMMEDIATE"))
+    def now(self) -> int:
+        """The instant from which on a wait that begins now is counted."""
+        return self._clock.monotonic()
 
-    def first(self, connection: Connection, action: Callable[[], T]) -> T:
-        """Do what begins a write transaction, and may be all of it; raises as `begin` does."""
+    def begin(self, connection: Connection, since: int | None = None) -> None:
+        """BEGIN IMMEDIATE; raises the driver's error when patience ends."""
+        self.first(connection, lambda: connection.execute("BEGIN IMMEDIATE"), since)
+
+    def first(self, connection: Connection, action: Callable[[], T], since: int | None = None) -> T:
+        """Do what begins a write transaction, and may be all of it; raises as `begin` does.
+
+        Who has waited `since` for another thread has been refused the file for as long as that was.
+        """
         if connection.in_transaction:
             connection.execute("ROLLBACK")  # only a signal in mid-rollback leaves one open
         try:
-            return action()
+            done = action()
         except sqlite3.OperationalError as error:
             if not is_busy(error):
                 raise
-        if self._side is None:
-            return self.insist(action)
-        return self._side.in_turn(lambda: self.insist(action))
+            done = self._in_line(action, self._refused(since))
+        self._refused_since = None
+        return done
 
-    def insist(self, action: Callable[[], T]) -> T:
+    def insist(self, action: Callable[[], T], since: int | None = None) -> T:
         """Do something again and again while another has the lock that it needs."""
-        for _ in self._pauses():
+        for _ in self._pauses(self.now() if since is None else since):
             try:
                 return action()
             except sqlite3.OperationalError as error:
@@ -57,11 +70,21 @@ class Patience:
                     raise
         return action()
 
-    def _pauses(self) -> Iterator[None]:
+    def _refused(self, since: int | None) -> int:
+        now = self.now()
+        if self._refused_since is None:
+            self._refused_since = now
+        return now if since is None else max(since, self._refused_since)
+
+    def _in_line(self, action: Callable[[], T], since: int) -> T:
+        if self._side is None:
+            return self.insist(action, since)
+        return self._side.in_turn(lambda: self.insist(action, since))
+
+    def _pauses(self, since: int) -> Iterator[None]:
         """Short sleeps until patience ends; without a queue to stand in, uneven ones."""
-        deadline = self._clock.monotonic() + _LONGEST
         yield
-        while self._clock.monotonic() < deadline:
+        while self.now() < since + self._longest:
             shortest = self._pause
             self._clock.sleep(shortest if self._side else random.uniform(shortest, 10 * shortest))
             yield

@@ -234,6 +234,14 @@ def require_tables(connection: Connection, path: str) -> None:
         )
 
 
+def require_begun(connection: Connection, path: str) -> None:
+    """Raise `DatabaseError` when the block has itself ended the transaction that is to be committed."""
+    if not connection.in_transaction:
+        raise errors.DatabaseError(
+            f"{path}: the transaction was ended inside its own block; leave COMMIT and ROLLBACK to litequeue"
+        )
+
+
 def begins_by_itself(connection: Connection) -> bool:
     """Whether the driver opens transactions on this connection, so that `commit()` ends them."""
     mode = getattr(connection, "autocommit", -1)  # Python 3.12; -1 stands for the older way

@@ -51,12 +51,12 @@ class BrokenRow(errors.DatabaseDamaged):
     """A statement met a row that breaks the rules of the schema."""
 
 
-def primary_code(error: sqlite3.Error) -> int:
+def primary_code(error: Exception) -> int:
     """The first byte of SQLite's result code, which names the family of the error."""
     return (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
 
 
-def is_busy(error: sqlite3.Error) -> bool:
+def is_busy(error: Exception) -> bool:
     """Whether somebody else holds the lock that was wanted."""
     return primary_code(error) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 

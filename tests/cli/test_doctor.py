@@ -6,18 +6,22 @@ import os
 import sqlite3
 import subprocess
 import sys
-from contextlib import closing
+import unittest
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from unittest import mock
 
 from litequeue import doctor
+from litequeue.clock import SECOND
 from litequeue.doctor import REPAIRABLE
 from litequeue.errors import DatabaseDamaged, DatabaseError
 from litequeue.storage.database import Database
 from litequeue.storage.examination import Examination
 from litequeue.storage.onlookers import Onlooker
+from litequeue.storage.sidefile import supported
 from litequeue.storage.workers import Workers
-from tests.cli.case import HOUR, MINUTE, CommandCase, Ended
+from tests.cli.case import HOUR, MINUTE, NOON, CommandCase, Ended
 from tests.repository import ROOT
 from tests.storage.test_checks import HARM
 
@@ -195,6 +199,34 @@ class TestCheck(DoctorCase):
         with mock.patch.object(Database, "write", side_effect=DatabaseError("the disk is full")):
             ended = self.check()
         self.assertEqual((ended.code, ended.out), (1, "the disk is full\n"))
+
+    @contextmanager
+    def locked(self, how: str) -> Iterator[None]:
+        """Within the block another program has the file locked, and waits pass on our clock alone."""
+        with closing(sqlite3.connect(self.file, isolation_level=None)) as stranger:
+            stranger.executescript(how)
+            with mock.patch("litequeue.storage.patience.SystemClock", lambda: self.clock):
+                yield
+
+    def test_a_file_that_another_program_has_locked(self) -> None:
+        self.sign_on()
+        for how in ("BEGIN IMMEDIATE", "BEGIN EXCLUSIVE"):
+            with self.subTest(how), self.locked(how):
+                ended = self.check()
+            self.assertEqual(ended.code, 1)
+            self.assertIn("another program, or", ended.out)
+        self.database.close()
+        with self.locked("PRAGMA locking_mode = EXCLUSIVE; BEGIN IMMEDIATE"):
+            self.assertEqual(self.check("--json").json["healthy"], False)
+        self.assertLess(self.clock.at - NOON, 3 * 4 * SECOND)
+
+    @unittest.skipUnless(supported(), "this system has no locks of this kind")
+    def test_it_does_not_stand_in_line_behind_others(self) -> None:
+        self.sign_on()
+        side = self.database.side
+        assert side is not None
+        with self.locked("BEGIN IMMEDIATE"):
+            self.assertEqual(side.in_turn(self.check).code, 1)
 
     def test_a_file_that_is_not_there(self) -> None:
         self.file = str(self.place / "none.db")

@@ -35,7 +35,7 @@ class GateCase(unittest.TestCase):
 
     def setUp(self) -> None:
         self.groups: list[int] = []
-        self.gate = Gate(self.run_group)
+        self.gate = Gate(self.run_group, lambda: 0)
 
     def run_group(self, leader: Ticket) -> None:
         group = [leader, *leader.group]
