@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncIterator, Iterable, Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from .clock import SECOND, duration, pause
+from .clock import SECOND, Clock, SystemClock, duration, pause
 from .desk import Desk
 from .errors import InvalidOption, WorkerError, shown
 from .handle import LONGEST_PAUSE, SHORTEST_PAUSE, Job
@@ -36,16 +37,17 @@ class Completed(Generic[R]):
         self._waiting: dict[Job[R], None] = dict.fromkeys(map(_job, jobs))
         self._count = len(self._waiting)
         self._desks = {id(job.desk): job.desk for job in self._waiting}
-        self._clock = next((desk.clock for desk in self._desks.values()), None)
-        self._end = None if timeout is None or self._clock is None else self._clock.monotonic() + timeout
+        self._clock = next((desk.clock for desk in self._desks.values()), SystemClock())
+        self._end = _End(self._clock, timeout)
+        self._end_on_loop = _End(SystemClock(), timeout)  # for a coroutine naps by no other clock
         self._nap = SHORTEST_PAUSE
 
     def __iter__(self) -> Iterator[Job[R]]:
         while self._waiting:
             ended = self._look()
             yield from ended
-            if not ended and self._clock is not None:
-                self._clock.sleep(self._next_nap())
+            if not ended:
+                self._clock.sleep(self._next_nap(self._end))
 
     async def __aiter__(self) -> AsyncIterator[Job[R]]:
         import asyncio
@@ -55,7 +57,7 @@ class Completed(Generic[R]):
             for job in ended:
                 yield job
             if not ended:
-                await pause(self._next_nap())
+                await pause(self._next_nap(self._end_on_loop))
 
     def _look(self) -> list[Job[R]]:
         """Those that have ended since the last look."""
@@ -71,14 +73,24 @@ class Completed(Generic[R]):
         states = desk.reports.states(job.id for job in jobs)
         return [job for job in jobs if job.id not in states or states[job.id] in FINAL]
 
-    def _next_nap(self) -> float:
+    def _next_nap(self, end: _End) -> float:
         nap, self._nap = self._nap, min(2 * self._nap, LONGEST_PAUSE)
-        if self._end is None or self._clock is None:
-            return nap
-        left = (self._end - self._clock.monotonic()) / SECOND
+        left = end.left()
         if left <= 0:
             raise TimeoutError(f"{len(self._waiting)} (of {self._count}) jobs are not final")
         return min(nap, left)
+
+
+class _End:
+    """The end of `timeout` microseconds from now, on this clock; None: there is none."""
+
+    def __init__(self, clock: Clock, timeout: int | None) -> None:
+        self._clock = clock
+        self._at = None if timeout is None else clock.monotonic() + timeout
+
+    def left(self) -> float:
+        """Seconds until then."""
+        return math.inf if self._at is None else (self._at - self._clock.monotonic()) / SECOND
 
 
 def _job(job: Job[R]) -> Job[R]:

@@ -26,6 +26,7 @@ from litequeue import (
 )
 from litequeue.aio import AsyncWorker
 from litequeue.storage.database import Database
+from litequeue.testing import HandClock
 from tests.faces.things import DOORS, later, mul, wait_at
 from tests.support import PATIENCE_SECONDS, folder_for
 from tests.worker.case import FileCase, until
@@ -83,6 +84,14 @@ class TestAsCompleted(LoopCase):
                 async for job in as_completed([slow, quick], timeout=0.01):
                     came.append(job)
         self.assertEqual(came, [quick])
+
+    async def test_late_on_a_clock_that_nobody_moves(self) -> None:
+        """Naps on the event loop take the loop's time, and so does their end."""
+        job = self.make_queue(clock=HandClock()).enqueue(mul, 1, 2)
+        with self.assertRaisesRegex(TimeoutError, r"1 \(of 1\) jobs"):
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                async for _ in as_completed([job], timeout=0.01):
+                    self.fail("it has not ended")
 
     async def test_none(self) -> None:
         nothing: list[Job[int]] = []
