@@ -133,7 +133,10 @@ class Task(Generic[P, R]):
     delay = send = enqueue  # its names in Celery and in Dramatiq
 
     async def aenqueue(self, *args: P.args, **kwargs: P.kwargs) -> Job[R]:
-        """`enqueue` for a coroutine: the event loop does not wait for the disk."""
+        """`enqueue` for a coroutine: the event loop does not wait for the disk.
+
+        Cancelled meanwhile, it may have stored the job all the same.
+        """
         self.check(args, kwargs)
         return await Call(self, args, kwargs).aenqueue()
 
@@ -240,7 +243,10 @@ class Call(NamedTuple, Generic[R_co]):
         return self.task.producer.submit(self)
 
     async def aenqueue(self) -> Job[R_co]:
-        """`enqueue` for a coroutine: the event loop does not wait for the disk."""
+        """`enqueue` for a coroutine: the event loop does not wait for the disk.
+
+        Cancelled meanwhile, it may have stored the job all the same.
+        """
         import asyncio
 
         producer = self.task.producer

@@ -116,6 +116,29 @@ class TestAsCompleted(LoopCase):
             list(as_completed([*jobs, late], timeout=0.01))
 
 
+class TestEnqueue(LoopCase):
+    async def test_one_that_was_cancelled_can_be_done_again(self) -> None:
+        """The write goes on without it; a unique job is there once."""
+        reached, may_write = asyncio.Event(), threading.Event()
+        here, write = asyncio.get_running_loop(), self.queue.desk.database.write
+
+        def slow(*args: Any, **kwargs: Any) -> Any:
+            here.call_soon_threadsafe(reached.set)
+            may_write.wait(PATIENCE_SECONDS)
+            return write(*args, **kwargs)
+
+        task = self.declare(mul, unique=True)
+        with unittest.mock.patch.object(self.queue.desk.database, "write", slow):
+            enqueuing = asyncio.create_task(task.aenqueue(1, 2))
+            await reached.wait()
+            enqueuing.cancel()
+            with self.assertRaises(asyncio.CancelledError):
+                await enqueuing
+            may_write.set()
+        await self.until(self.queue.jobs)
+        self.assertEqual([await task.aenqueue(1, 2)], self.queue.jobs())
+
+
 class TestWorker(LoopCase):
     async def test_coroutines_run_on_the_loop_of_the_program(self) -> None:
         """With what belongs to that loop: here a future, elsewhere a client or a pool of connections."""
