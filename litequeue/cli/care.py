@@ -8,7 +8,7 @@ from typing import Any
 
 from ..desk import Desk
 from ..errors import InvalidOption, NotAllowed
-from ..job import FINAL, Filter, state_named
+from ..job import FINAL, Filter, State, state_named
 from ..storage.care import Space
 from .arguments import DONE, NO, add_command, add_file, add_json, age_before, say_json, wanted
 from .files import changing, looking, reading
@@ -175,11 +175,18 @@ def run_restore(args: argparse.Namespace, terminal: Terminal) -> int:
     """Lift the mark of a backup."""
     with changing(args.file, terminal.clock) as desk:
         mark = desk.backup.mark()
-        given_back = desk.backup.restore()
+        left = desk.backup.restore()
+    over: dict[str, int] = {state: left.get(state, 0) for state in (State.FAILED, State.CANCELLED)}
+    again = sum(left.values()) - sum(over.values())
     if args.json:
-        say_json(terminal, {"of": mark and mark.of, "given_back": given_back})
+        say_json(terminal, {"of": mark and mark.of, "given_back": again, **over})
     else:
         terminal.say(f"{args.file} was {mark}, and is a queue of its own now")
-        if given_back:
-            terminal.say(f"{number(given_back, 'job')} ran when it was made, and will run again")
+        if left:
+            counts = [
+                (again, "will run again"),
+                *((count, f"is now {state}") for state, count in over.items()),
+            ]
+            said = ", ".join(f"{count:,} {what}" for count, what in counts if count)
+            terminal.say(f"{number(sum(left.values()), 'job')} ran when it was made: {said}")
     return DONE

@@ -8,13 +8,15 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from sqlite3 import Connection
 from typing import NamedTuple
 
 from .. import errors
 from ..clock import Clock
+from ..job import State
 from ..options import path_text
 from .care import require_room, space_of
 from .checks import broken
@@ -75,8 +77,8 @@ class Backup:
             _name(draft, real)
             return Copied(os.stat(real).st_size)
 
-    def restore(self) -> int:
-        """Make this copy a queue of its own; how many jobs were running in it, and are given back.
+    def restore(self) -> Mapping[State, int]:
+        """Make this copy a queue of its own; how many jobs that were running in it are in which state now.
 
         Raises `NotAllowed` when it is none.
         """
@@ -84,9 +86,9 @@ class Backup:
             raise errors.NotAllowed(f"{self.database.path}: this is no backup; workers run its jobs already")
         workers = Workers(self.database, self.clock)
         # Their rows came with the copy, and none of them knows of it.
-        given_back = sum(workers.dismiss(worker.id) for worker in Reports(self.database).workers())
+        left = [ended for worker in Reports(self.database).workers() for ended in workers.dismiss(worker.id)]
         self.database.write(lambda c: c.execute(UNMARK).rowcount, Durability.FULL)
-        return given_back
+        return Counter(ended.job.state for ended in left)
 
     def _refuse(self, path: str, real: str, *, overwrite: bool) -> None:
         folder = os.path.dirname(real)

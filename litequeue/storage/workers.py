@@ -111,9 +111,11 @@ class Workers:
             self.database.side.release(worker)
         self._return(ended, told)
 
-    def dismiss(self, worker: int) -> int:
-        """As `sign_off`, for a worker that knows nothing of this file; how many jobs it held."""
-        return self._return(self._take_off(worker), nobody)
+    def dismiss(self, worker: int) -> Sequence[Ended]:
+        """As `sign_off`, for a worker that knows nothing of this file; what became of the jobs it held."""
+        ended = self._take_off(worker)
+        self._return(ended, nobody)
+        return ended
 
     def _take_off(self, worker: int) -> tuple[Ended, ...]:
         now = self.clock.now()

@@ -7,7 +7,7 @@ from contextlib import closing
 from unittest import mock
 
 from litequeue.errors import DiskFull
-from litequeue.job import Filter
+from litequeue.job import Filter, Start
 from litequeue.storage import checks
 from litequeue.storage.care import Care
 from tests.cli.case import HOUR, MINUTE, CommandCase
@@ -139,15 +139,34 @@ class TestBackup(CommandCase):
         self.assertEqual(
             self.cli("restore", self.copy).out,
             f"{self.copy} was a backup of {self.file}, made at 2030-05-01 12:00:00 UTC, "
-            "and is a queue of its own now\n1 job ran when it was made, and will run again\n",
+            "and is a queue of its own now\n1 job ran when it was made: 1 will run again\n",
         )
         self.assert_refused(["restore", self.copy], "this is no backup", code=1)
+
+    def test_only_what_will_run_again_is_said_to(self) -> None:
+        self.open()
+        worker = self.sign_on()
+        self.enqueue()
+        self.enqueue(priority=1)
+        self.enqueue(ack="early", priority=2)
+        self.store.start(Start(self.claim(worker).lease, ack="early"))
+        self.store.cancel(self.claim(worker).lease.job)
+        self.claim(worker)
+        self.cli("backup", self.file, self.copy)
+        told = "3 jobs ran when it was made: 1 will run again, 1 is now failed, 1 is now cancelled"
+        self.assertEqual(self.cli("restore", self.copy).out.splitlines()[1], told)
+        self.cli("backup", self.file, self.copy, "--force")
+        said = {"of": self.file, "given_back": 1, "failed": 1, "cancelled": 1}
+        self.assertEqual(self.cli("restore", self.copy, "--json").json, said)
 
     def test_json(self) -> None:
         self.open()
         said = self.cli("backup", self.file, self.copy, "--json").json
         self.assertEqual((said["copy"], said["bytes"] > 100_000), (self.copy, True))
-        self.assertEqual(self.cli("restore", self.copy, "--json").json, {"of": self.file, "given_back": 0})
+        self.assertEqual(
+            self.cli("restore", self.copy, "--json").json,
+            {"of": self.file, "given_back": 0, "failed": 0, "cancelled": 0},
+        )
 
     def test_what_is_there_is_not_written_over_unless_it_may_be(self) -> None:
         self.open()

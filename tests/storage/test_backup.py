@@ -218,7 +218,7 @@ class Restore(BackupCase):
     def test_restored_its_jobs_run_and_what_may_run_once_does_not_run_twice(self) -> None:
         database = self.copied()
         here = Backup(database, self.clock)
-        self.assertEqual(here.restore(), 2)
+        self.assertEqual(here.restore(), {"ready": 1, "failed": 1})
         self.assertIsNone(here.mark())
         jobs = {job.id: (str(job.state), job.reason, job.crashes) for job in Reports(database).jobs(EVERY)}
         self.assertEqual(jobs, {1: ("ready", None, 0), 2: ("failed", "lost", 1), 3: ("ready", None, 0)})
