@@ -14,6 +14,7 @@ from typing import Protocol
 from .errors import InvalidOption, shown
 
 SECOND = 1_000_000
+_GLANCE, _STEP = 0.001, 0.05
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _FIRST, _LAST = -62_135_596_800 * SECOND, 253_402_300_800 * SECOND - 1  # the years 1 and 9999
@@ -57,6 +58,19 @@ class SystemClock:
 
     def wait(self, event: threading.Event, seconds: float) -> bool:
         return event.wait(seconds)
+
+
+def wait_or_sleep(clock: Clock, event: threading.Event, seconds: float) -> None:
+    """Let `seconds` pass, or less if the event is set or a clock that is not the machine's was moved.
+
+    One that stands still meanwhile is moved a step, as by anybody who sleeps by it.
+    """
+    if isinstance(clock, SystemClock):
+        clock.wait(event, seconds)
+        return
+    before = clock.monotonic()
+    if not event.wait(_GLANCE) and clock.monotonic() == before:
+        clock.sleep(min(seconds, _STEP))
 
 
 async def pause(seconds: float) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, TypeVar
 
-from ..clock import SECOND, Clock
+from ..clock import SECOND, Clock, wait_or_sleep
 from ..desk import Desk
 
 if TYPE_CHECKING:
@@ -112,10 +112,13 @@ class Line:
                 called.clear()
                 self.go_on(waiter)
                 found = self.retry(attempt)
-                left = _LONGEST_WAIT if end is None else (end - clock.monotonic()) / SECOND
-                if found is not None or left <= 0:
+                left = None if end is None else (end - clock.monotonic()) / SECOND
+                if found is not None or (left is not None and left <= 0):
                     return found
-                clock.wait(called, min(left, _LONGEST_WAIT))
+                if left is None:
+                    clock.wait(called, _LONGEST_WAIT)
+                else:
+                    wait_or_sleep(clock, called, min(left, _LONGEST_WAIT))
 
     def retry(self, attempt: Callable[[], R | None]) -> R | None:
         """What `attempt` gives; hints that are left when it gives nothing are old ones."""

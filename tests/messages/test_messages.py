@@ -55,6 +55,17 @@ class Order(MessagesCase):
         self.clock.advance(60)
         self.assertEqual(self.inbox.get_nowait(), "later")
 
+    def test_a_wait_with_a_limit_ends_where_nobody_else_moves_the_clock(self) -> None:
+        began = self.clock.now()
+        with self.assertRaises(Empty):
+            self.inbox.get(timeout=1)
+        self.assertEqual(self.clock.now() - began, 1_000_000)
+        self.inbox.put("soon", delay=0.5)
+        self.assertEqual(self.inbox.get(timeout=1), "soon")
+        self.inbox.put("a")
+        with self.assertRaises(Full):
+            self.queue.messages("inbox", 1).put("b", timeout=1)
+
     def test_items_come_out_equal(self) -> None:
         items: list[Any] = [None, 1.5, "ü", [1, {"a": (2, 3)}], {1, 2}, b"\x00", Decimal("1.10")]
         items += [timedelta(days=1), datetime(2030, 1, 1, tzinfo=UTC)]
