@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from weakref import WeakSet
 
 from ..clock import duration
 from ..errors import Empty, EncodingError, Full, InvalidOption, LiteQueueError, NotAllowed, ShutDown, shown
@@ -36,8 +37,8 @@ class Messages(Generic[T]):
         if type(maxsize) is not int or maxsize > _MOST:
             raise InvalidOption(f"maxsize is {shown(maxsize)}; give a whole number, 0 for no bound")
         self.maxsize = maxsize
-        self.is_shutdown = False
-        self._is_cut = False
+        self._shut: WeakSet[Lane] = WeakSet()  # by the file in which the queue lay: each test has its own
+        self._cut: WeakSet[Lane] = WeakSet()
         self._retry = retry
         self._policy = retry_policy(retry)
         self._queue, self._name = lane.queue, lane.name
@@ -121,11 +122,17 @@ class Messages(Generic[T]):
         This object alone is shut, not the lane in the file: the next program finds it open. With `immediate`
         all that waits there is discarded, for everybody: the messages end as cancelled.
         """
-        self.is_shutdown = True
+        lane = self._lane
+        self._shut.add(lane)
         if immediate:
-            self._is_cut = True
-            self._lane.discard()
-        self._lane.call_all()
+            self._cut.add(lane)
+            lane.discard()
+        lane.call_all()
+
+    @property
+    def is_shutdown(self) -> bool:
+        """Whether this object is shut."""
+        return self._lane in self._shut
 
     # --- looking ------------------------------------------------------------------------------------
 
@@ -209,7 +216,7 @@ class Messages(Generic[T]):
 
     def attempt(self, taker: Taker) -> Message[T] | None:
         """The next message, if one is ready."""
-        if self._is_cut:
+        if self._lane in self._cut:
             self._require_running()
         if self._lane.queue.in_transaction:
             raise NotAllowed("a message is not got inside a transaction; claim it before, complete it inside")

@@ -9,7 +9,7 @@ from contextlib import closing
 from datetime import timedelta
 from typing import Any
 
-from litequeue import Job, Messages, Queue, QueueClosed, Retry, Task, current_job
+from litequeue import Job, Messages, Queue, QueueClosed, Retry, ShutDown, Task, current_job
 from litequeue.clock import SystemClock
 from litequeue.testing import HandClock, assert_enqueued, enqueued, in_file, in_memory, run
 from tests.support import PATIENCE_SECONDS
@@ -141,6 +141,20 @@ class TestWorkers(PlaceCase):
         with in_memory(self.queue, clock=SystemClock()), self.queue.executor(threads=2) as executor:
             self.assertEqual(list(executor.map(self.add, range(5))), [1, 2, 3, 4, 5])
         self.assertEqual(self.contents(), {})
+
+    def test_messages_that_one_test_has_shut_are_open_in_the_next(self) -> None:
+        inbox: Messages[str] = self.queue.messages("inbox")
+        for immediate in (True, False):
+            with in_memory(self.queue):
+                inbox.put("a")
+                inbox.shutdown(immediate)
+                with self.assertRaises(ShutDown):
+                    inbox.put("b")
+        inbox.put("c")
+        inbox.shutdown()
+        with in_memory(self.queue):
+            self.assertFalse(inbox.is_shutdown)
+        self.assertTrue(inbox.is_shutdown)
 
     def test_messages_of_the_module(self) -> None:
         inbox: Messages[str] = self.queue.messages("inbox")
