@@ -99,7 +99,7 @@ class AsyncMessages(Generic[T]):
         return message.item
 
     async def __aiter__(self) -> AsyncIterator[T]:
-        """What `get` gives, until the lane is shut down and empty."""
+        """What `get` gives, until the messages are shut down and none is ready."""
         while True:
             try:
                 item = await self.get()

@@ -79,7 +79,7 @@ class Messages(Generic[T]):
     def get(self, block: bool = True, timeout: Duration | None = None) -> T:
         """The next item: higher priority first, then first come. `task_done()` must follow.
 
-        Waits for one, at most `timeout` seconds, and then raises `Empty`; `ShutDown` after a shutdown.
+        Waits for one, at most `timeout` seconds, and then raises `Empty`; once shut down, `ShutDown` at once.
         """
         return self.take(block, timeout, threading.current_thread()).item
 
@@ -92,7 +92,7 @@ class Messages(Generic[T]):
         return self.take(block, timeout)
 
     def __iter__(self) -> Iterator[T]:
-        """What `get` gives, until the lane is shut down and empty."""
+        """What `get` gives, until this object is shut down and no message is ready."""
         while True:
             try:
                 item = self.get()
@@ -117,10 +117,11 @@ class Messages(Generic[T]):
             raise NotAllowed("join() would wait for ever inside a transaction, which shuts all others out")
 
     def shutdown(self, immediate: bool = False) -> None:
-        """Let `put` raise `ShutDown` from now on, and `get` when the lane is empty; all who wait are woken.
+        """Let `put` raise `ShutDown` from now on, and `get` when none is ready; all who wait are woken.
 
-        This object alone is shut, not the lane in the file: the next program finds it open. With `immediate`
-        all that waits there is discarded, for everybody: the messages end as cancelled.
+        This object alone is shut, not the lane in the file: the next program finds it open, and there what
+        was not ready by then. With `immediate` all that waits there is discarded, for everybody: the messages
+        end as cancelled.
         """
         lane = self._lane
         self._shut.add(lane)

@@ -73,6 +73,15 @@ class Order(MessagesCase):
             self.inbox.put(item)
         self.assertEqual(self.get_all(), items)
 
+    def test_a_shut_one_gives_what_is_ready_and_leaves_the_rest(self) -> None:
+        self.inbox.put("later", delay=60)
+        self.inbox.put("now")
+        self.inbox.shutdown()
+        self.assertEqual(list(self.inbox), ["now"])
+        self.assertEqual(self.inbox.qsize(), 1)
+        self.clock.advance(60)
+        self.assertEqual(self.queue.messages("inbox").get_nowait(), "later")
+
     def test_a_released_one_is_the_first_again(self) -> None:
         for item in "ab":
             self.inbox.put(item)
