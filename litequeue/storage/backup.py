@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -28,13 +29,14 @@ from .opening import FROZEN
 from .reports import Reports
 from .rows import readable
 from .transactions import snapshot
-from .translate import translated
+from .translate import DRIVER_ERRORS, translate
 from .workers import Workers
 
 PIN = "SELECT count(*) FROM litequeue_meta"
 DISOWN = "UPDATE litequeue_worker SET lease_until = 0"  # they live, but none of them here
 TO_ONE_FILE = "PRAGMA journal_mode = DELETE"
 _PAGES_AT_ONCE = 256
+_OF_WRITING = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE}
 
 Told = Callable[[int, int], None]
 
@@ -70,8 +72,8 @@ class Backup:
             raise errors.InvalidOption(f"{MEMORY} is no file; there is nothing to copy from it, nor to it")
         real = os.path.realpath(path_text(path))
         self._refuse(path, real, overwrite=overwrite)
-        with translated(path), _draft(real) as draft:
-            self._fill(draft, told)
+        with self._blamed(path), _draft(real) as draft:
+            self._fill(draft, path, told)
             _check(draft, path)
             self._refuse(path, real, overwrite=overwrite)
             _name(draft, real)
@@ -107,23 +109,45 @@ class Backup:
                     "give the copy another path"
                 )
 
-    def _fill(self, draft: str, told: Told) -> None:
+    @contextmanager
+    def _blamed(self, path: str) -> Iterator[None]:
+        """Raise our errors for those of the copy; but what is damaged there came from here."""
+        try:
+            yield
+        except DRIVER_ERRORS as error:
+            of_copy = translate(error, path)
+            if isinstance(of_copy, errors.DatabaseDamaged):
+                raise translate(error, self.database.path) from error
+            raise of_copy from error
+
+    def _fill(self, draft: str, path: str, told: Told) -> None:
         mark = json.dumps({"of": self.database.path, "at": self.clock.now()})
         with closing(connect_to_draft(draft)) as target:
-            self.database.apart(lambda source: _copy(source, target, draft, told))
+            self.database.apart(lambda source: _copy(source, target, draft, path, told))
             # One file without a log, which may lie on a disk that is only read.
             target.execute(TO_ONE_FILE).fetchall()
             target.execute(MARK, (mark,))
             target.execute(DISOWN)
 
 
-def _copy(source: Connection, target: Connection, draft: str, told: Told) -> None:
+def _copy(source: Connection, target: Connection, draft: str, path: str, told: Told) -> None:
     """Copy what the file holds at this moment; that stays as it is for us, however long it takes."""
-    with snapshot(source):
+    with snapshot(source), _writing(path):
         source.execute(PIN).fetchall()
         space = space_of(source)
         require_room(os.path.dirname(draft), space.pages * space.page_size)
         source.backup(target, pages=_PAGES_AT_ONCE, progress=lambda _, left, total: told(total - left, total))
+
+
+@contextmanager
+def _writing(path: str) -> Iterator[None]:
+    """Raise our errors for what only writing can meet; all else is of the file that is read."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        if getattr(error, "sqlite_errorcode", None) in _OF_WRITING:
+            raise translate(error, path) from error
+        raise
 
 
 def _check(draft: str, path: str) -> None:

@@ -19,7 +19,7 @@ from litequeue.storage.reports import Reports
 from litequeue.storage.store import Store
 from litequeue.storage.workers import Workers
 from litequeue.testing import HandClock
-from tests.storage.files import PRELUDE, FileCase
+from tests.storage.files import PRELUDE, FileCase, small_disk
 from tests.support import Program
 
 # Two jobs at a time, so that a copy with one of a pair was torn; and some that come and go.
@@ -141,6 +141,28 @@ class Copy(BackupCase):
         with self.assertRaisesRegex(DatabaseDamaged, "a log line belongs to an attempt .* 999 line 1"):
             here.copy(str(self.copy_path))
         self.assertEqual(self.left(), set())
+
+    def test_damage_is_that_of_the_file_and_not_of_the_copy(self) -> None:
+        store = self.store()
+        self.enqueue(store, 500)
+        store.database.close()  # so that nothing of it is left in a log
+        pages = self.path.stat().st_size // 4096
+        sound = self.path.read_bytes()
+        for page in (pages // 2, pages - 2):
+            self.path.write_bytes(sound[: page * 4096] + b"\xff" * 4096 + sound[(page + 1) * 4096 :])
+            here = self.backup()
+            with self.assertRaisesRegex(DatabaseDamaged, rf"\A{self.path}: SQLite finds it malformed"):
+                here.copy(str(self.copy_path))
+            here.database.close()
+            self.assertEqual(self.left(), set())
+
+    def test_a_full_disk_is_that_of_the_copy(self) -> None:
+        self.fill(100)
+        disk = small_disk(self, self.folder / "disk", "40k")
+        enough = mock.patch("litequeue.storage.backup.require_room")
+        with enough, self.assertRaisesRegex(DiskFull, rf"\A{disk / 'copy.db'}: the disk is full"):
+            self.backup().copy(str(disk / "copy.db"))
+        self.assertEqual(list(disk.iterdir()), [])
 
     def test_what_can_not_be_its_name_is_refused_and_nothing_is_left(self) -> None:
         self.fill()
