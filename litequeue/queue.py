@@ -284,14 +284,13 @@ class Queue(Declarations, Doors):
     def close(self) -> None:
         """Close the file. Jobs of this queue can not be read through it any more."""
         lanes = list(self.lanes.values())
-        for lane in lanes:
-            lane.close()
-        with self._opening:
-            self._closed = True
-            if self._opened is not None:
-                self._opened.database.close()
-        for lane in lanes:
-            lane.call_all()  # once more: whoever waits there finds the file closed now
+        try:
+            for lane in lanes:
+                lane.close()
+        finally:
+            self._close_file()
+            for lane in lanes:
+                lane.call_all()  # once more: whoever waits there finds the file closed now
 
     def __enter__(self) -> Queue:
         return self
@@ -329,6 +328,12 @@ class Queue(Declarations, Doors):
 
     def _desk_on(self, database: Database) -> Desk:
         return Desk(database, self.clock, self.codec, self._types_of, self._rng)
+
+    def _close_file(self) -> None:
+        with self._opening:
+            self._closed = True
+            if self._opened is not None:
+                self._opened.database.close()
 
     @contextmanager
     def lying_in(self, database: Database, clock: Clock, rng: Random | None) -> Iterator[None]:

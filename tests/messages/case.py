@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
+from unittest import mock
 
 from litequeue import Queue
+from litequeue.errors import DiskFull
+from litequeue.storage.store import Store
 from tests.support import PATIENCE_SECONDS, folder_for
 from tests.worker.case import QuietCase
+
+
+@contextmanager
+def full_disk() -> Iterator[mock.Mock]:
+    """Within the block nothing that a worker does can be written."""
+    with mock.patch.object(Store, "take_turn", side_effect=DiskFull("there is no room")) as take_turn:
+        yield take_turn
 
 
 class LaneCase(QuietCase):

@@ -8,8 +8,8 @@ import sqlite3
 import threading
 import unittest
 from collections import Counter
-from collections.abc import Coroutine, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Coroutine
+from contextlib import closing
 from typing import Any
 from unittest import mock
 
@@ -17,12 +17,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from litequeue import Empty, LeaseLost, NotAllowed, QueueClosed, ShutDown
-from litequeue.errors import DiskFull
 from litequeue.messages import Message, Messages
 from litequeue.messages.aio import AsyncMessages
 from litequeue.messages.holding import Taker
-from litequeue.storage.store import Store
-from tests.messages.case import LaneCase, Later
+from tests.messages.case import LaneCase, Later, full_disk
 from tests.support import PATIENCE_SECONDS
 from tests.worker.case import until
 
@@ -38,13 +36,6 @@ def run(coroutine: Coroutine[Any, Any, None]) -> None:
             await coroutine
 
     asyncio.run(bounded())
-
-
-@contextmanager
-def full_disk() -> Iterator[mock.Mock]:
-    """Within the block nothing that a worker does can be written."""
-    with mock.patch.object(Store, "take_turn", side_effect=DiskFull("there is no room")) as take_turn:
-        yield take_turn
 
 
 class AioCase(LaneCase):

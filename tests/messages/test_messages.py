@@ -10,12 +10,15 @@ import unittest
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
+from unittest import mock
 
 from litequeue import PICKLE, Empty, Full, LeaseLost, Message, Messages, Queue, QueueClosed, Retry, ShutDown
-from litequeue.errors import EncodingError, InvalidOption, NotAllowed, PayloadTooLarge
+from litequeue.errors import DiskFull, EncodingError, InvalidOption, NotAllowed, PayloadTooLarge
 from litequeue.messages.aio import AsyncEmpty, AsyncFull, AsyncShutDown
-from tests.messages.case import LaneCase, Later
+from litequeue.storage.workers import Workers
+from tests.messages.case import LaneCase, Later, full_disk
 from tests.storage.engines import look_into
+from tests.support import PATIENCE_SECONDS
 from tests.users.case import QueueCase
 from tests.users.things import echo
 from tests.worker.case import until
@@ -427,6 +430,17 @@ class Waiting(LaneCase):
         self.assertEqual(queue.messages("inbox").get_nowait(), "a")
         self.assertEqual(queue.job(1).snapshot.crashes, 0)
 
+    def test_a_queue_that_can_not_sign_off_is_closed_all_the_same(self) -> None:
+        self.inbox.put("a")
+        self.inbox.get()
+        waiting = Later(self.inbox.join)
+        until(lambda: self.inbox._lane.ends._waiters, "its waiting")
+        with mock.patch.object(Workers, "sign_off", side_effect=DiskFull), self.assertRaises(DiskFull):
+            self.queue.close()
+        self.assertIsInstance(waiting.came(), QueueClosed)
+        inbox = self.make_queue().messages("inbox")
+        self.assertEqual(inbox.get(timeout=PATIENCE_SECONDS), "a")  # its lock is free
+
     def test_one_object_serves_many_names_of_a_process(self) -> None:
         got = Later(self.queue.messages("inbox").get)
         self.queue.messages("inbox").put("a")
@@ -447,6 +461,22 @@ class Waiting(LaneCase):
         got = Later(self.inbox.get)
         self.inbox.put("a", delay=0.05)
         self.assertEqual(got.came(), "a")
+
+    def test_one_that_could_not_be_completed_comes_back_when_it_is_let_go(self) -> None:
+        self.inbox.put("a")
+        message = self.inbox.claim()
+        with self.assertRaises(DiskFull), full_disk(), message:
+            pass
+        del message
+        self.assertEqual(self.inbox.get(timeout=PATIENCE_SECONDS), "a")
+
+    def test_an_item_whose_end_could_not_be_written_remains_to_be_done(self) -> None:
+        self.inbox.put("a")
+        self.inbox.get()
+        with self.assertRaises(DiskFull), full_disk():
+            self.inbox.task_done()
+        self.inbox.task_done()
+        self.assertEqual(self.inbox.unfinished_tasks, 0)
 
     def test_they_can_be_sent_to_another_process(self) -> None:
         other = pickle.loads(pickle.dumps(self.inbox))
