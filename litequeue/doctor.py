@@ -8,7 +8,8 @@ from enum import StrEnum
 
 from .clock import SECOND
 from .desk import Desk
-from .health import LONG_LOG, Alarm, alarms, log_bytes
+from .health import BACKUP, LOG, LONG_LOG, Alarm, alarms, log_bytes
+from .names import is_lane
 from .storage.examination import Facts
 from .storage.repairs import REPAIRS
 
@@ -152,12 +153,15 @@ def _running(desk: Desk) -> Iterator[Finding]:
 
 def _alarms(desk: Desk) -> Iterator[Finding]:
     now = desk.clock.now()
-    found = [one for one in alarms(desk, desk.overview.queues(now, now)) if one.kind != "long log"]
+    found = [one for one in alarms(desk, desk.overview.queues(now, now)) if one.kind != LOG]
     for one in found:
-        yield _warn(one.kind, one.text, _advice(one))
+        if one.kind != BACKUP:
+            yield _warn(one.kind, one.text, _advice(one))
     if not found:
         yield _ok("jobs", "every queue with ready jobs is served, every schedule fires, no worker is dead")
 
 
 def _advice(alarm: Alarm) -> str:
+    if alarm.kind in ("no worker", "overdue") and is_lane(alarm.about):
+        return "start the program that gets these messages, or more of it; `litequeue worker` takes none"
     return _ADVICE.get(alarm.kind, "look at `litequeue info FILE`")

@@ -9,12 +9,15 @@ from dataclasses import dataclass
 from .clock import SECOND
 from .desk import Desk
 from .job import State, WorkerInfo
+from .names import MESSAGE, is_lane
+from .storage.marks import mark_of
 from .traffic import QueueReport
 
 OVERDUE = 300 * SECOND
 STUCK = 60 * SECOND
 LONG_LOG = 64 << 20
 STUCK_SCHEDULE = "stuck schedule"
+LOG, BACKUP = "long log", "backup"
 _SHOWN = 3
 
 
@@ -28,7 +31,11 @@ class Alarm:
 
 
 def alarms(desk: Desk, queues: Sequence[QueueReport]) -> list[Alarm]:
-    """All that is unhealthy now; `queues` are those of the file."""
+    """All that is unhealthy now; `queues` are those of the file. Of a backup nobody runs anything."""
+    mark = desk.database.read(mark_of)
+    if mark is not None:
+        text = f"this is {mark}; no worker runs its jobs before `litequeue restore`"
+        return [Alarm(BACKUP, desk.database.path, text), *_of_log(desk)]
     workers = desk.reports.workers()
     alive = [worker for worker in workers if desk.workers.is_alive(worker)]
     served = {name for worker in alive if not worker.stopping for name in worker.queues}
@@ -41,12 +48,13 @@ def _of_queue(desk: Desk, queue: QueueReport, *, is_served: bool) -> Iterator[Al
     ready, about = queue.counts[State.READY], queue.name
     if not ready or queue.paused_at is not None:
         return
+    what, who = ("message", "process gets messages from") if is_lane(about) else ("job", "worker serves")
     waited = desk.clock.now() - (queue.oldest_ready or desk.clock.now())
     if not is_served:
-        yield Alarm("no worker", about, f"queue {about!r}: {ready:,} ready, and no live worker serves it")
+        yield Alarm("no worker", about, f"queue {about!r}: {ready:,} ready, and no live {who} it")
     elif waited > OVERDUE:
-        yield Alarm("overdue", about, f"queue {about!r}: its oldest ready job has waited {_long(waited)}")
-    unknown = sorted(desk.store.parked_tasks([about]))
+        yield Alarm("overdue", about, f"queue {about!r}: its oldest ready {what} has waited {_long(waited)}")
+    unknown = sorted(desk.store.parked_tasks([about]) - {MESSAGE})
     if unknown:
         names = ", ".join(unknown[:_SHOWN]) + (", …" if len(unknown) > _SHOWN else "")
         yield Alarm("unknown task", about, f"queue {about!r}: no worker so far could resolve {names}")
@@ -74,7 +82,7 @@ def _of_log(desk: Desk) -> Iterator[Alarm]:
     size, path = log_bytes(desk), _log_of(desk)
     if size > LONG_LOG:
         text = f"the log {path} has grown to {size >> 20:,} MB: a program that reads for long keeps it"
-        yield Alarm("long log", path, text)
+        yield Alarm(LOG, path, text)
 
 
 def log_bytes(desk: Desk) -> int:

@@ -8,6 +8,8 @@ from pathlib import Path
 INTERACTIVE = "interactive"
 # What stands for the task of a message. It names no module, so no task has this name and no worker runs it.
 MESSAGE = "message"
+# How the names of queues begin in which messages lie.
+LANE = "messages:"
 
 
 def module_name(thing: object) -> str:
@@ -24,3 +26,8 @@ def module_name(thing: object) -> str:
         return INTERACTIVE if spec.name == "__main__" else str(spec.name)
     path = getattr(main, "__file__", None)
     return Path(path).stem if path and path != "<stdin>" else INTERACTIVE
+
+
+def is_lane(queue: str) -> bool:
+    """Whether messages lie in the queue, which no worker of jobs takes."""
+    return queue.startswith(LANE)

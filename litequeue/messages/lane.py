@@ -24,7 +24,7 @@ from ..errors import (
 from ..job import Claimed, Complete, Fail, Failure, Filter, Lease, NewJobs, Settlement, State
 from ..log import log
 from ..mold import Mold, make_mold
-from ..names import MESSAGE
+from ..names import LANE, MESSAGE
 from ..options import NO_OPTIONS, Duration, checked, text_name
 from ..storage.forks import watch
 from ..storage.transactions import afterwards
@@ -43,7 +43,7 @@ _WAITING = (State.READY, State.SCHEDULED, State.BLOCKED)
 
 def queue_name(lane: str) -> str:
     """The queue in which the messages of a lane lie: no worker of jobs serves it, unless it is named."""
-    return text_name(f"messages:{text_name(lane, 'the name of the messages')}", "the name of the messages")
+    return text_name(f"{LANE}{text_name(lane, 'the name of the messages')}", "the name of the messages")
 
 
 def lane_of(queue: Queue, name: str) -> Lane:

@@ -107,11 +107,23 @@ class TestDoctor(DoctorCase):
         self.clock.pass_time(25 * HOUR)
         self.assertIn("long run", self.troubles())
 
+    def test_messages_that_nobody_gets(self) -> None:
+        self.enqueue("message", "messages:uploads")
+        said = self.cli("doctor", self.file).out
+        self.assertIn("1 ready, and no live process gets messages from it", said)
+        self.assertIn("-> start the program that gets these messages", said)
+        self.assertNotIn("--queues", said)
+
     def test_a_backup(self) -> None:
         copy = str(self.place / "copy.db")
+        self.enqueue()
+        self.claim(self.sign_on())
+        self.enqueue()
         self.cli("backup", self.file, copy)
         said = self.cli("doctor", copy).out
         self.assertIn(f"warning backup: this is a backup of {self.file}", said)
+        self.assertNotIn("start", said)
+        self.assertNotIn("reap", said)
         self.cli("restore", copy)
         self.assertNotIn("backup:", self.cli("doctor", copy).out)
 

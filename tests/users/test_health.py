@@ -57,6 +57,32 @@ class TestAlarms(unittest.TestCase):
         self.sign_on()
         self.assertEqual(self.kinds(), [])
 
+    def test_messages_are_got_by_no_worker(self) -> None:
+        self.queue.messages("uploads").put(1)
+        (alarm,) = self.alarms()
+        self.assertEqual(alarm.kind, "no worker")
+        text = "queue 'messages:uploads': 1 ready, and no live process gets messages from it"
+        self.assertEqual(alarm.text, text)
+
+    def test_a_message_that_a_worker_of_jobs_has_met_is_no_unknown_task(self) -> None:
+        self.queue.messages("uploads").put(1)
+        worker = self.desk.workers.sign_on(NewWorker("box:7", os.getpid(), ("messages:uploads",)))
+        want = Want("messages:uploads", 1, 1, known=frozenset(), refused=frozenset({"message"}))
+        self.desk.store.claim(worker, [want])
+        self.assertEqual(self.kinds(), [])
+
+    def test_of_a_backup_only_that_it_is_one(self) -> None:
+        self.task.enqueue()
+        self.task.enqueue()
+        self.desk.store.claim(self.sign_on(), [Want("default", 1, 1)])
+        self.clock.advance(600)
+        path = f"{self.queue.desk.database.path}.copy"
+        self.queue.backup(path)
+        with Queue(path, clock=self.clock) as copy:
+            found = alarms(copy.desk, copy.desk.overview.queues(0, self.clock.now()))
+        self.assertEqual([alarm.kind for alarm in found], ["backup"])
+        self.assertIn("no worker runs its jobs before `litequeue restore`", found[0].text)
+
     def test_a_worker_that_stops_serves_no_queue(self) -> None:
         self.task.enqueue()
         self.desk.workers.announce_stop(self.sign_on())
