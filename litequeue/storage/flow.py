@@ -40,13 +40,19 @@ WHERE unique_key = ? AND unique_for IS NOT NULL AND state = 'completed' ORDER BY
 REPLACE = """
 UPDATE litequeue_job
 SET payload = :payload, codec = :codec, run_at = :due, expires_at = :expires_at, parked = 0, pending = 0,
-    takes = NULL, state = CASE WHEN :due > :now THEN 'scheduled'
+    failures = 0, crashes = 0, started_at = NULL, message = NULL, progress = NULL, progress_text = NULL,
+    replaceable = 1, takes = NULL, state = CASE WHEN :due > :now THEN 'scheduled'
                                WHEN state = 'blocked' AND pending = 0 THEN 'blocked' ELSE 'ready' END
 WHERE id = :id AND state IN ('scheduled', 'blocked', 'ready')
 """
 FORGET_PARENTS = "DELETE FROM litequeue_edge WHERE child = ?"
 FORGET_PAYLOAD = "DELETE FROM litequeue_blob WHERE job = ? AND kind = 'payload'"
+FORGET_STEPS = "DELETE FROM litequeue_step WHERE job = ?"
+FORGET_FAILURES = "DELETE FROM litequeue_failure WHERE job = ?"
+FORGET_LOG = "DELETE FROM litequeue_log WHERE job = ?"
 STATES = "SELECT id, state FROM litequeue_job WHERE id IN (SELECT value FROM json_each(?))"
+# A job that runs lets go of its key, so that the newer one can wait.
+LET_GO = "UPDATE litequeue_job SET replaceable = 1 WHERE id = ? AND state = 'running'"
 # It is kept for as long as its key binds.
 DECIDE = """
 UPDATE litequeue_job
@@ -153,9 +159,12 @@ def _insert_one(
         raise DuplicateJob(holder.id, flow.unique_key or "")
     parents = [_parent_id(parent, before) for parent in flow.parents]
     outlook = _outlook(connection, flow.parents, parents)
+    if holder is not None and holder.state == "running" and flow.on_duplicate == "replace":
+        connection.execute(LET_GO, (holder.id,))
+        holder = None
     if holder is None:
         id = _add(connection, batch, flow, now)
-    elif flow.on_duplicate == "replace" and holder.state not in ("running", "completed"):
+    elif flow.on_duplicate == "replace" and holder.state != "completed":
         id = _replace(connection, holder, parents, batch, flow, now)
     else:
         return Stored(holder.id, created=False)
@@ -199,7 +208,10 @@ def _holder(connection: Connection, key: str, now: int) -> _Holder | None:
 def _replace(
     connection: Connection, holder: _Holder, parents: Sequence[int], batch: NewJobs, flow: Flow, now: int
 ) -> int:
-    """Let a job that waits take the arguments, the time and the parents of a newer one."""
+    """Let a job that waits take the arguments, the time and the parents of a newer one.
+
+    What it did with the old arguments is forgotten; only its attempt goes on to rise.
+    """
     if connection.execute(IS_ABOVE, {"id": holder.id, "parents": json.dumps(parents)}).fetchone():
         raise InvalidTask(
             f"job {holder.id} has the unique key {flow.unique_key!r}, and with the parents of this call it "
@@ -212,8 +224,8 @@ def _replace(
     is_large = len(body) > INLINE_LIMIT
     values = {"id": holder.id, "codec": batch.codec, "due": due, "expires_at": batch.expires_at, "now": now}
     connection.execute(REPLACE, {**values, "payload": None if is_large else body})
-    connection.execute(FORGET_PARENTS, (holder.id,))
-    connection.execute(FORGET_PAYLOAD, (holder.id,))
+    for forget in (FORGET_PARENTS, FORGET_PAYLOAD, FORGET_STEPS, FORGET_FAILURES, FORGET_LOG):
+        connection.execute(forget, (holder.id,))
     if is_large:
         connection.execute(enqueuing.ADD_PAYLOAD, (holder.id, body))
     return holder.id

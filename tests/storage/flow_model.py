@@ -110,6 +110,8 @@ class Model:
         if any(edge.parent not in self.rows for edge in edges):
             raise Refused
         run_at = now if job.run_at is None else job.run_at
+        if holder is not None and holder.state == "running" and flow.on_duplicate == "replace":
+            holder.flow, holder = holder.flow._replace(on_duplicate="replace"), None  # it lets go
         if holder is None:
             self.last_id += 1
             row = Row(self.last_id, job.queue, run_at, flow, priority=job.priority, created_at=now)
@@ -125,6 +127,8 @@ class Model:
             if flow.max_wait is not None:
                 run_at = min(run_at, row.created_at + flow.max_wait)
             row.run_at, row.expires_at, row.state, row.pending = run_at, job.expires_at, "free", 0
+            row.crashes = 0
+            row.flow = row.flow._replace(on_duplicate="replace")
         else:
             return holder.id, False
         row.edges = edges

@@ -2,8 +2,21 @@
 
 from __future__ import annotations
 
-from litequeue.errors import DuplicateJob, InvalidTask, JobNotFound, NotAllowed
-from litequeue.job import Complete, Crash, Fail, Failure, Filter, Release, Rule, Snoozed, State
+from litequeue.errors import DuplicateJob, InvalidTask, JobNotFound, LeaseLost, NotAllowed
+from litequeue.job import (
+    Complete,
+    Crash,
+    Fail,
+    Failure,
+    Filter,
+    Note,
+    Release,
+    Rule,
+    Snoozed,
+    State,
+    StoredResult,
+)
+from litequeue.storage.steps import Steps
 from tests.storage.engines import ERROR
 from tests.storage.flows import SECOND, FlowCase, after, behind, new
 from tests.support import together
@@ -322,11 +335,36 @@ class Replace(UniqueCase):
         self.replace(payload="[[2],{}]")
         self.assertEqual(self.claimed_ids(), [id])
 
-    def test_failures_and_priority_stay(self) -> None:
+    def test_the_priority_stays(self) -> None:
         id = self.replace(priority=3)
-        self.run_and("try again", id)
         self.replace(priority=1)
-        self.assertEqual((self.job(id).failures, self.job(id).priority), (1, 3))
+        self.assertEqual(self.job(id).priority, 3)
+
+    def test_what_it_did_with_the_old_arguments_is_forgotten(self) -> None:
+        id, steps = self.replace(), Steps(self.store.database, self.clock)
+        for ending in ("crash", "try again"):
+            self.run_and(ending, id)
+        lease = self.claim_one()
+        steps.keep(lease, "render", StoredResult('"html of first"', "json"))
+        self.store.note(Note(lease, progress=0.5, progress_text="half", logs=((0, "rendered"),)))
+        self.store.settle(Snoozed(lease, self.clock.now()))
+        self.replace(payload="[[2],{}]")
+        job = self.job(id)
+        self.assertEqual((job.failures, job.started_at), (0, None))
+        self.assertEqual((job.progress, job.progress_text), (None, None))
+        self.assertEqual((steps.all(id), self.failures(id)), ([], []))
+        self.assertEqual(self.look("SELECT * FROM litequeue_log"), [])
+        self.assertEqual(self.look("SELECT crashes, message FROM litequeue_job"), [(0, None)])
+
+    def test_its_attempt_goes_on_to_rise(self) -> None:
+        id = self.replace()
+        old = self.claim_one()
+        self.store.settle(Release(old))
+        self.replace(payload="[[2],{}]")
+        new = self.claim_one()
+        self.assertEqual((new.job, new.attempt), (id, 2))
+        with self.assertRaises(LeaseLost):
+            self.complete(old)
 
 
 class WhileOneRuns(UniqueCase):
@@ -408,6 +446,43 @@ class WhileOneRuns(UniqueCase):
         self.store.cancel(self.new)
         self.store.settle(Release(self.lease))
         self.assert_state(self.old, State.READY)
+
+
+class WhileOneRunsThatWasNotReplaceable(UniqueCase):
+    """A newer call that replaces is never lost, whatever the one before it had said."""
+
+    def replace(self, payload: str) -> tuple[int, bool]:
+        return self.submit(unique_key="k", on_duplicate="replace", payload=payload)
+
+    def test_it_lets_go_of_its_key(self) -> None:
+        old = self.first()
+        lease = self.claim_one()
+        new, created = self.replace("[[2],{}]")
+        self.assertTrue(created)
+        self.assertEqual(self.replace("[[3],{}]"), (new, False))
+        self.complete(lease)
+        self.complete(self.claim_one())
+        self.assertEqual(self.states([old, new]), ["completed", "completed"])
+
+    def test_so_does_one_that_was_replaced_before_it_ran(self) -> None:
+        old = self.first()
+        self.assertEqual(self.replace("[[2],{}]"), (old, False))
+        self.claim_one()
+        new, created = self.replace("[[3],{}]")
+        self.assertEqual((created, self.reports.payload(new)[0]), (True, "[[3],{}]"))
+
+    def test_it_gives_way_when_it_would_wait_again(self) -> None:
+        old = self.first()
+        lease = self.claim_one()
+        new, _ = self.replace("[[2],{}]")
+        self.store.settle(Fail(lease, ERROR, retry_at=self.clock.now()))
+        self.assert_state(old, State.CANCELLED, "replaced")
+        self.assert_taken(new)
+
+    def test_it_keeps_it_from_one_that_only_returns(self) -> None:
+        old = self.first()
+        self.claim_one()
+        self.assert_taken(old)
 
 
 class ReplaceInAGraph(UniqueCase):
