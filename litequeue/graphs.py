@@ -62,7 +62,7 @@ class Caller:
             flow = mold.flow or NO_FLOW
             for after, outcome in ((flow.on_success, "success"), (flow.on_failure, "failure")):
                 if after is not None:
-                    plan.add(self._prepared(after), Ends((place,), outcome=outcome))
+                    plan.add_outcome(self._prepared(after), place, outcome)
             if mold.connection is not None:
                 named.append(mold.connection)
             self.jobs.append(self._cast(step, mold, flow))
@@ -77,7 +77,7 @@ class Caller:
             before = tuple(edge._replace(runs_on="end") for edge in before)
         parents = (*before, *(Parent(id, runs_on=flow.runs_on) for id in flow.after))
         wanted = keyed(call, flow, takes_result=step.takes is not None)._replace(
-            parents=parents, takes=step.takes
+            parents=parents, takes=step.takes, only_with=step.only_with
         )
         batch = mold.cast((self._payload(call),), self._now)
         return batch if wanted == Flow() else batch._replace(flow=wanted)

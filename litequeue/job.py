@@ -71,6 +71,9 @@ class Flow(NamedTuple):
     takes: str | None = None
     schedule: str | None = None
     scheduled_for: int | None = None
+    only_with: int | None = (
+        None  # the place, in the same enqueue, of a job that must be new, or this is left out
+    )
 
 
 class Stored(NamedTuple):

@@ -162,6 +162,7 @@ def template(batch: NewJobs, delay: int, expires: int | None) -> str:
     flow = None
     if batch.flow is not None:
         flow = {**batch.flow._asdict(), "rule": list(batch.flow.rule)}
+        del flow["only_with"]
     return json.dumps({**kept, "flow": flow, "delay": delay, "expires": expires})
 
 

@@ -116,6 +116,7 @@ class Step(NamedTuple):
     parents: tuple[Parent, ...] = ()
     takes: str | None = None
     is_outcome: bool = False  # it runs after that end of its parent, whatever it says itself
+    only_with: int | None = None  # the place of the job whose outcome this comes of
 
 
 class Ends(NamedTuple):
@@ -140,6 +141,12 @@ class Plan:
     def __init__(self, first: int) -> None:
         self._first = first
         self.steps: list[Step] = []
+
+    def add_outcome(self, node: Node, place: int, outcome: str) -> None:
+        """Append the calls of a node that comes of such an end of one job, and belongs to that."""
+        first = len(self.steps)
+        self.add(node, Ends((place,), outcome=outcome))
+        self.steps[first:] = [step._replace(only_with=place) for step in self.steps[first:]]
 
     def add(self, node: Node, before: Ends = AT_ONCE) -> Ends:
         """Append the calls of a node that waits for what ends before it; its own ends."""

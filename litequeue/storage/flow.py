@@ -146,6 +146,10 @@ def insert(connection: Connection, batches: Sequence[NewJobs], now: int) -> list
     for batch in batches:
         if batch.flow is None:
             stored += map(Stored, enqueuing.insert(connection, [batch], now))
+        elif batch.flow.only_with is not None and not stored[batch.flow.only_with].created:
+            stored.append(
+                stored[batch.flow.only_with]
+            )  # what is to come of that job was said when it was new
         else:
             stored.append(_insert_one(connection, batch, batch.flow, stored, now))
     return stored

@@ -99,6 +99,9 @@ class Model:
         stored: list[tuple[int, bool]] = []
         for job in jobs:
             flow = job.flow or Flow()
+            if flow.only_with is not None and not stored[flow.only_with][1]:
+                stored.append(stored[flow.only_with])
+                continue
             edges = [Edge(_id_of(each, stored), each.runs_on, each.passes) for each in flow.parents]
             stored.append(self.store(job, flow, edges, now))
         return stored

@@ -74,6 +74,7 @@ NODES = st.fixed_dictionaries(
         "max_wait": st.sampled_from([None, 6]),
         "limit_key": st.sampled_from([None, None, "l", "m"]),
         "rule": RULES,
+        "only_with": st.sampled_from([*[None] * 6, 0, 1, 2]),
         "parents": st.lists(
             st.tuples(PICK, st.sampled_from(["success", "success", "failure", "end"]), st.booleans()),
             max_size=3,
@@ -125,6 +126,8 @@ class FlowMachine(RuleBasedStateMachine):
                 values[name] = values[name] * SECOND + (now if name in INSTANTS else 0)
         asked = values.pop("parents")
         parents = tuple(self.parent(place, *each) for each in asked if self.model.rows or place)
+        if values["only_with"] is not None:
+            values["only_with"] = values["only_with"] % place if place else None
         values["unique_for"] = UNIQUE.get(values["unique_key"])
         if values["limit_key"] is None:
             values["rule"] = Rule()

@@ -288,6 +288,41 @@ class TestDuplicates(UniqueCase):
         self.queue.drain()
         self.assertEqual((job.result(0), self.seen), ([1, 1, 2], [(1, 1), (2, 1)]))
 
+    def test_what_comes_of_a_job_comes_once_however_often_it_was_asked_for(self) -> None:
+        note = self.queue.task(name="note")(lambda *words: self.seen.append(words))
+        after = note.call("well") | note.using(on_success=note.call("end")).call()
+        for answer in ("return", "replace"):
+            with self.subTest(answer):
+                self.seen.clear()
+                watched: dict[str, Any] = {"on_success": after, "on_failure": note.call("ill")}
+                task = self.declare(answer, unique="k", on_duplicate=answer, **watched)
+                jobs = [task.enqueue(5) for _ in range(3)]
+                self.assertEqual([job.created for job in jobs], [True, False, False])
+                self.queue.drain()
+                self.assertEqual(self.seen, [(5, 1), ("well",), (None,), ("end",)])
+
+    def test_it_comes_of_the_newer_job_too_that_a_running_one_let_in(self) -> None:
+        note = self.queue.task(name="note")(lambda: self.seen.append(("well",)))
+        again = [2]
+
+        @self.queue.task(name="index", unique="k", on_duplicate="replace", on_success=note.call())
+        def index(a: int) -> None:
+            self.seen.append((a,))
+            if again:
+                index.enqueue(again.pop())
+
+        index.enqueue(1)
+        self.queue.drain()
+        self.assertEqual(sorted(self.seen, key=str), [("well",), ("well",), (1,), (2,)])
+
+    def test_what_was_written_behind_a_call_runs_for_each_call(self) -> None:
+        note = self.queue.task(name="note")(lambda *words: self.seen.append(words))
+        task = self.declare(unique=True)
+        for _ in range(2):
+            (task.call(5) | note).enqueue()
+        self.queue.drain()
+        self.assertEqual(self.seen, [(5, 1), (5,), (5,)])
+
     def test_a_retry_meets_the_one_that_took_its_place(self) -> None:
         task = self.declare(unique=True)
         first = task.enqueue(1)
