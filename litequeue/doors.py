@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from .clock import duration
 from .options import Duration, list_of_names, whole
@@ -15,6 +15,13 @@ if TYPE_CHECKING:
     from .messages import Messages
     from .queue import Queue
     from .worker import Worker, WorkerOptions
+
+
+class Background(Protocol):
+    """A worker in the background, which the queue ends before its file is closed."""
+
+    def end_first(self) -> None:
+        """Stop and wait."""
 
 
 class Doors:

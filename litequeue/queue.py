@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from random import Random
 from sqlite3 import Connection
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, Unpack, overload
@@ -15,8 +15,8 @@ from .clock import Clock, SystemClock
 from .codec import JSON, NO_TYPES, Codec, checked_codec
 from .declaring import Declarations
 from .desk import Desk
-from .doors import Doors
-from .errors import InvalidOption, QueueClosed, shown
+from .doors import Background, Doors
+from .errors import InvalidOption, LiteQueueError, QueueClosed, shown
 from .handle import Job, JobGroup
 from .job import NewJobs, WorkerInfo
 from .options import (
@@ -94,6 +94,7 @@ class Queue(Declarations, Doors):
         self._opening = threading.RLock()  # a signal's handler may open it, too
         self._closed = False
         self.lanes: dict[str, Lane] = {}
+        self.behind: set[Background] = set()  # those that work in the background
 
     # --- enqueue -----------------------------------------------------------------------------------
 
@@ -282,15 +283,19 @@ class Queue(Declarations, Doors):
         return self._opened is not None and self._opened.database.joined() is not None
 
     def close(self) -> None:
-        """Close the file. Jobs of this queue can not be read through it any more."""
+        """Close the file, after the workers that this queue has in the background, which stop as at a signal.
+
+        Jobs of this queue can not be read through it any more.
+        """
         lanes = list(self.lanes.values())
-        try:
+        with ExitStack() as last_first:  # each of them, whatever another raises
             for lane in lanes:
-                lane.close()
-        finally:
-            self._close_file()
+                last_first.callback(lane.call_all)  # once more: whoever waits there finds the file closed now
+            last_first.callback(self._close_file)
             for lane in lanes:
-                lane.call_all()  # once more: whoever waits there finds the file closed now
+                last_first.callback(lane.close)
+            for worker in self._workers_to_end():
+                last_first.callback(worker.end_first)
 
     def __enter__(self) -> Queue:
         return self
@@ -329,6 +334,16 @@ class Queue(Declarations, Doors):
     def _desk_on(self, database: Database) -> Desk:
         return Desk(database, self.clock, self.codec, self._types_of, self._rng)
 
+    def _workers_to_end(self) -> list[Background]:
+        """Those in the background, unless this thread holds the file, which they need in order to end."""
+        if self._opened is None:
+            return []
+        try:
+            self._opened.database.require_free()
+        except LiteQueueError:
+            return []  # it is closed, or says so again when it is to be
+        return list(self.behind)
+
     def _close_file(self) -> None:
         with self._opening:
             self._closed = True
@@ -338,15 +353,15 @@ class Queue(Declarations, Doors):
     @contextmanager
     def lying_in(self, database: Database, clock: Clock, rng: Random | None) -> Iterator[None]:
         """Within the block, use this file, clock and chance instead of its own: for `litequeue.testing`."""
-        own = self.path, self.clock, self._rng, self._closed, self._opened, self.lanes
+        own = self.path, self.clock, self._rng, self._closed, self._opened, self.lanes, self.behind
         with self._opening:
             self.path, self.clock, self._rng, self._closed = database.path, clock, rng, False
-            self._opened, self.lanes = self._desk_on(database), {}
+            self._opened, self.lanes, self.behind = self._desk_on(database), {}, set()
         try:
             yield
         finally:
             with self._opening:
-                self.path, self.clock, self._rng, self._closed, self._opened, self.lanes = own
+                self.path, self.clock, self._rng, self._closed, self._opened, self.lanes, self.behind = own
 
     def _types_of(self, task: str) -> Types:
         known = self.declared.get(task) or self._plain.get(task)

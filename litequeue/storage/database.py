@@ -100,7 +100,7 @@ class Database:
         if joined is not None:
             with translated(self.path, self._distrust.heed), savepoint(joined):
                 return run_plain(operation, joined)
-        self._require_free()
+        self.require_free()
         ticket = Ticket(operation, durability, is_single)
         return mending.at_need(self._gate.pass_through, ticket)  # type: ignore[no-any-return]
 
@@ -110,7 +110,7 @@ class Database:
 
     def begin(self) -> Connection:
         """A connection inside a write transaction, which `finish` must end; all other writers wait."""
-        self._require_free()
+        self.require_free()
         lent = Lent(Ticket(), None if self.in_memory else self.files.identity)
         try:
             self._gate.enter(lent.ticket)
@@ -193,7 +193,7 @@ class Database:
         self.joined()  # lets go of what a fork left us
         if self._closed:
             return
-        self._require_free()
+        self.require_free()
         with self._gate.held(Ticket()):
             self._closed = True
             self._let_go()
@@ -245,7 +245,7 @@ class Database:
                 "fork outside of transactions, or use multiprocessing's spawn"
             )
 
-    def _require_free(self) -> None:
+    def require_free(self) -> None:
         """Raise instead of waiting for what this very thread is at."""
         self._require_open()
         if self._lent is not None and self._lent.thread == threading.get_ident():

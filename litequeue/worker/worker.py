@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import TracebackType
 
+from ..context import current_job
 from ..errors import WorkerError
 from ..log import log
 from ..names import INTERACTIVE, module_name
@@ -76,6 +77,7 @@ class Worker:
         self._notifier = notifier
         self._run: _Run | None = None  # in the background
         self._running: Loop | Supervisor | None = None
+        self._thread: threading.Thread | None = None
         self._error: BaseException | None = None
         self._early_stops = 0
         self._process = os.getpid()
@@ -107,7 +109,9 @@ class Worker:
         self._run = _Run()
         try:
             atexit.register(self._end)  # a thread that ends with the interpreter would give nothing back
-            threading.Thread(target=self._run_behind, name="litequeue-worker", daemon=True).start()
+            self._thread = threading.Thread(target=self._run_behind, name="litequeue-worker", daemon=True)
+            self._queue.behind.add(self)
+            self._thread.start()
             if isinstance(running, Supervisor):
                 running.started.wait(_TIME_TO_START)
                 if running.is_over:
@@ -116,7 +120,7 @@ class Worker:
             # Whoever is interrupted here never gets to the `with` that would stop it.
             running.stop()
             self._run = None
-            atexit.unregister(self._end)
+            self._forget()
             raise
         return self
 
@@ -129,6 +133,19 @@ class Worker:
             error, self._error = self._error, None
             raise error
         return self._run.is_over
+
+    def end_first(self) -> None:
+        """Stop and wait, for the queue is about to close; what ended it early is raised by `join`.
+
+        A job of this very worker that closes the queue does not wait for itself. On the event loop that runs
+        its coroutines, which can not go on meanwhile, what runs is given back at once.
+        """
+        run = self._run
+        if run is None or self._is_elsewhere or self._is_here:
+            return
+        if self._is_held_up:
+            self.stop()
+        self._end_by(lambda: run.wait(None))
 
     def __enter__(self) -> Worker:
         return self.start()
@@ -143,14 +160,37 @@ class Worker:
         """Whether this is a forked child, which may leave the block, or end, long before its parent."""
         return os.getpid() != self._process
 
+    @property
+    def _is_here(self) -> bool:
+        """Whether this code is a part of the worker: one of its jobs, or what its loop has called."""
+        if threading.current_thread() is self._thread:
+            return True
+        job, running = current_job(), self._running
+        return isinstance(running, Loop) and any(one.running is job for one in running.running())
+
+    @property
+    def _is_held_up(self) -> bool:
+        """Whether this is the event loop that its coroutines need."""
+        if self._host is None:
+            return False
+        import asyncio
+
+        try:
+            return asyncio.get_running_loop() is self._host
+        except RuntimeError:
+            return False
+
     def _end(self) -> None:
+        self._end_by(self.join)
+
+    def _end_by(self, wait: Callable[[], object]) -> None:
         """Stop and wait; who is interrupted meanwhile wants it at once."""
         self.stop()
         try:
-            self.join()
+            wait()
         except BaseException:
             self.stop()
-            self.join()
+            wait()
             raise
 
     def _run_behind(self) -> None:
@@ -163,8 +203,12 @@ class Worker:
             log.error("the worker in the background has ended: %s", error)
             self._error = error
         finally:
-            atexit.unregister(self._end)
+            self._forget()
             run.end()
+
+    def _forget(self) -> None:
+        atexit.unregister(self._end)
+        self._queue.behind.discard(self)
 
     def _work(self, running: Loop | Supervisor) -> None:
         for _ in range(self._early_stops):

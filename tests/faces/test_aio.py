@@ -380,6 +380,15 @@ class TestEnd(LoopCase):
             await task
         self.assert_given_back(job)
 
+    async def test_the_queue_closed_on_the_loop_gives_back_at_once(self) -> None:
+        job = await self.endless()
+        worker = await self.queue.aworker(grace=3600).start()
+        await self.began.wait()
+        self.queue.close()
+        await worker.stop()
+        with self.make_queue() as self.queue:
+            self.assert_given_back(self.queue.job(job.id))
+
     async def endless(self) -> Job[None]:
         self.began = asyncio.Event()
 

@@ -559,6 +559,8 @@ class TestBroken(ExecutorCase):
         self.assert_broken(futures[0])
 
     def test_a_queue_that_is_closed(self) -> None:
+        hasty = self.queue.worker(threads=2, grace=0.05)
+        self.executor = JobExecutor(self.queue, hasty, runs_here=True)
         futures = self.blocked()
         self.queue.close()
         self.assert_broken(futures[0])

@@ -117,6 +117,8 @@ class Background(CrewCase):
             ("sys.exit(7)", 7, "grace=0.1"),
             ("raise ValueError", 1, "grace=0.1"),
             ("pass", 0, "grace=0.1, processes=1"),
+            ("queue.close()", 0, "grace=0.1"),
+            ("queue.close()", 0, "grace=0.1, processes=1"),
         ):
             with self.subTest(ending=ending):
                 self.queue.delete()

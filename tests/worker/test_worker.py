@@ -11,7 +11,7 @@ import threading
 from unittest import mock
 
 from litequeue import State, current_job
-from litequeue.errors import DiskFull, FileReplaced, QueueClosed, WorkerError
+from litequeue.errors import DatabaseError, DiskFull, FileReplaced, QueueClosed, WorkerError
 from litequeue.worker.limits import Limits
 from litequeue.worker.loop import Loop
 from tests.support import PATIENCE_SECONDS, Program
@@ -205,12 +205,51 @@ class InTheBackground(FileCase):
         with self.assertRaisesRegex(Exception, "removed or replaced"):
             worker.join(PATIENCE_SECONDS)
 
-    def test_a_closed_queue_ends_it(self) -> None:
+    def test_a_queue_that_closes_lets_running_jobs_finish_first(self) -> None:
+        began, go_on = self.events(2)
+
+        def work() -> str:
+            began.set()
+            go_on.wait()
+            return "done"
+
+        job = self.enqueue(work)
         worker = self.queue.worker().start()
-        until(self.queue.workers)
-        self.queue.close()
-        with self.assertRaisesRegex(Exception, "closed"):
-            worker.join(PATIENCE_SECONDS)
+        wait_for(began)
+        closing = threading.Thread(target=self.queue.close)
+        closing.start()
+        until(lambda: worker._running is not None and worker._running._stops.asked)  # type: ignore[union-attr]
+        go_on.set()
+        closing.join(PATIENCE_SECONDS)
+        self.assertTrue(worker.join(0))
+        self.assertEqual(self.make_queue().job(job.id).result(0), "done")
+
+    def test_a_queue_that_closes_gives_back_at_no_cost_what_does_not_end(self) -> None:
+        began, go_on = self.events(2)
+
+        def work() -> None:
+            began.set()
+            go_on.wait()
+
+        job = self.enqueue(work)
+        with self.queue as queue:
+            worker = queue.worker(grace=0.05).start()
+            wait_for(began)
+        self.assertTrue(worker.join(0))
+        left = self.make_queue().job(job.id)
+        self.assertEqual((left.state, left.failures, left.snapshot.crashes), (State.READY, 0, 0))
+
+    def test_a_queue_in_the_middle_of_a_write_is_not_closed_and_its_workers_go_on(self) -> None:
+        task = self.declare(nothing)
+        with self.queue.worker():
+            with self.queue.transaction(), self.assertRaisesRegex(DatabaseError, "transaction open"):
+                self.queue.close()
+            self.assertEqual(task.enqueue().wait(PATIENCE_SECONDS), State.COMPLETED)
+
+    def test_a_queue_forgets_the_workers_that_have_ended(self) -> None:
+        with self.queue.worker():
+            self.assertEqual(len(self.queue.behind), 1)
+        until(lambda: not self.queue.behind)
 
     def test_it_can_not_be_started_twice(self) -> None:
         with self.queue.worker() as worker, self.assertRaises(WorkerError):
