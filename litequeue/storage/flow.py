@@ -29,6 +29,10 @@ WHERE id IN (
   ORDER BY expires_at LIMIT :limit)
 RETURNING id
 """
+IS_OVER = """
+SELECT 1 FROM litequeue_job INDEXED BY litequeue_expiring
+WHERE expires_at <= ? AND expires_at IS NOT NULL AND state IN ('scheduled', 'blocked', 'ready') LIMIT 1
+"""
 HOLDER = """
 SELECT id, state, created_at FROM litequeue_job INDEXED BY litequeue_unique WHERE unique_key = ?
   AND (state IN ('scheduled', 'blocked', 'ready') OR (state = 'running' AND replaceable = 0))
@@ -277,6 +281,11 @@ def expire(connection: Connection, now: int) -> list[int]:
             break
         expired += [row[0] for row in rows]
     return expired
+
+
+def is_any_over(connection: Connection, now: int) -> bool:
+    """Whether there is a job that `expire` would cancel."""
+    return connection.execute(IS_OVER, (now,)).fetchone() is not None
 
 
 def is_satisfied(runs_on: str, state: str | None) -> bool:

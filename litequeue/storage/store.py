@@ -226,6 +226,8 @@ class Store:
         )
         if not changed:
             raise NotAllowed(f"job {job} is {state} and can not be cancelled any more")
+        if state is State.CANCELLED:
+            self._end_the_others(now, connection)
         return state
 
     def cancel_unstarted(self, jobs: Sequence[int]) -> list[int]:
@@ -234,7 +236,10 @@ class Store:
         It leaves those that run, wait for another attempt or are final.
         """
         now = self.clock.now()
-        return self.database.write(lambda c: operating.cancel_unstarted(c, jobs, now), Durability.FULL)
+        cancelled = self.database.write(lambda c: operating.cancel_unstarted(c, jobs, now), Durability.FULL)
+        if cancelled:
+            self._end_the_others(now)
+        return cancelled
 
     def cancel_tree(
         self, job: int, message: str | None = None, *, connection: Connection | None = None
@@ -251,6 +256,7 @@ class Store:
             raise NotAllowed(
                 f"job {job} is {state}, and neither it nor a job below it can be cancelled any more"
             )
+        self._end_the_others(now, connection)
         return changed
 
     def retry(self, job: int, *, fresh: bool = False) -> None:
@@ -271,11 +277,14 @@ class Store:
             raise NotAllowed(
                 f"job {job} is {state}; cancel what runs, or waits for its result, and delete it after that"
             )
+        self._end_the_others(self.clock.now())
 
     def cancel_all(self, chosen: Filter, told: Told = nobody) -> int:
         """Cancel every job that matches and is not final; how many."""
         now = self.clock.now()
-        return self._change_all(chosen, lambda c, id: operating.cancel(c, id, now, None), told)
+        changed = self._change_all(chosen, lambda c, id: operating.cancel(c, id, now, None), told)
+        self._end_the_others(now)
+        return changed
 
     def retry_all(self, chosen: Filter, told: Told = nobody, *, fresh: bool = False) -> int:
         """Retry every failed or cancelled job that matches; how many."""
@@ -287,7 +296,9 @@ class Store:
     def delete_all(self, chosen: Filter, told: Told = nobody) -> int:
         """Delete every job that matches and is not running; how many."""
         now = self.clock.now()
-        return self._change_all(chosen, lambda c, id: operating.delete(c, id, now), told)
+        changed = self._change_all(chosen, lambda c, id: operating.delete(c, id, now), told)
+        self._end_the_others(now)
+        return changed
 
     def prune(
         self, limit: int = claims.CHUNK, *, state: State | None = None, queue: str | None = None
@@ -319,6 +330,15 @@ class Store:
         self.hint([queue])
 
     # --- inside ------------------------------------------------------------------------------------
+
+    def _end_the_others(self, now: int, connection: Connection | None = None) -> None:
+        """Write down, a bounded number at a time, what else ends because of a job that was cancelled."""
+        if connection is not None:
+            while self.database.write_on(connection, lambda c: flow.expire(c, now)):
+                pass
+            return
+        while self.database.read(lambda c: flow.is_any_over(c, now)):
+            self.database.write(lambda c: flow.expire(c, now), Durability.FULL)
 
     def _change_one(
         self, job: int, change: Callable[[Connection], T], *, connection: Connection | None = None

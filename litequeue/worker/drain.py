@@ -136,7 +136,7 @@ class _Drain:
             # Here a coroutine takes its turn like any other task.
             turn = Turn(wants=tuple(want._replace(coroutines=frozenset()) for want in wants))
             claim = self._take_turn(turn).claim
-            if claim.jobs or not (claim.unknown or claim.parked):
+            if claim.jobs or not (claim.unknown or claim.parked or claim.ended):  # after these, more may end
                 return claim.jobs[0] if claim.jobs else None
             self._knowledge.learn(claim.unknown)
 

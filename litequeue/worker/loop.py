@@ -285,7 +285,8 @@ class Loop:
             self.lose(self.worker)
             return
         self._knowledge.learn(claim.unknown)
-        self._fruitless = bool(turn.wants) and not (claim.jobs or claim.unknown or claim.parked)
+        brought = claim.jobs or claim.unknown or claim.parked or claim.ended  # after these, more may end
+        self._fruitless = bool(turn.wants) and not brought
         self._is_dry = self._fruitless and turn.wants[0].limit > 0
         self._claimed += len(claim.jobs)
         assigned = [one for one in map(self._assign, claim.jobs) if one is not None]

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from itertools import product
+from unittest.mock import patch
 
 from litequeue.errors import JobNotFound, NotAllowed
 from litequeue.job import (
@@ -19,6 +22,7 @@ from litequeue.job import (
     Start,
     State,
 )
+from litequeue.storage import flow
 from tests.storage.engines import ERROR
 from tests.storage.flows import FlowCase, after, behind, new
 
@@ -493,6 +497,48 @@ class Cancelling(FlowCase):
         self.assertEqual(self.states(ids), ["cancelled", "cancelled", "ready", "blocked", "blocked", "ready"])
         self.assert_state(ids[1], State.CANCELLED, "parent")
 
+    def deep(self, *, levels: int = 12) -> list[int]:
+        """A chain deeper than one transaction ends."""
+        chain = [new(parents=behind(place - 1) if place else ()) for place in range(levels)]
+        return [each.id for each in self.submit_all(*chain)]
+
+    def test_it_takes_along_what_is_deeper_than_one_transaction_ends(self) -> None:
+        for verb in (
+            self.store.cancel,
+            lambda id: self.store.cancel_all(Filter(ids=(id,))),
+            lambda id: self.store.cancel_unstarted([id]),
+            self.store.delete,
+            lambda id: self.store.delete_all(Filter(ids=(id,))),
+        ):
+            ids = self.deep()
+            with patch("litequeue.storage.flow.CASCADE", 3):
+                verb(ids[0])
+            self.assertEqual(self.states(ids[1:]), ["cancelled"] * 11)
+
+    def test_so_it_does_on_a_connection_of_the_callers_own(self) -> None:
+        ids = self.deep()
+        with (
+            closing(sqlite3.connect(self.store.database.path)) as connection,
+            connection,
+            patch("litequeue.storage.flow.CASCADE", 3),
+        ):
+            self.store.cancel(ids[0], connection=connection)
+        self.assertEqual(self.states(ids), ["cancelled"] * 12)
+
+    def test_no_transaction_ends_more_levels_than_its_bound(self) -> None:
+        ids = self.deep()
+        ended: list[int] = []
+
+        def counted(connection: sqlite3.Connection, now: int) -> list[int]:
+            expired = expire(connection, now)
+            ended.append(len(expired))
+            return expired
+
+        expire = flow.expire
+        with patch.object(flow, "expire", counted), patch.object(flow, "CASCADE", 3):
+            self.store.cancel(ids[0])
+        self.assertEqual((sum(ended), max(ended)), (11, 3))
+
     def test_as_a_tree_it_takes_all_below(self) -> None:
         ids = self.tree()
         self.assertEqual(self.store.cancel_tree(ids[0], "enough"), 5)
@@ -560,7 +606,8 @@ class Retrying(FlowCase):
         parent, *line = (
             each.id for each in self.submit_all(new(), *(new(parents=behind(n)) for n in range(250)))
         )
-        self.store.cancel(parent)
+        self.run_and("fail", parent)
+        self.sweep()
         self.assertEqual(set(self.states(line)), {"cancelled", "blocked", "ready"})
         self.store.retry(parent)
         self.assertEqual(self.drain(), [parent, *line])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from typing import Any
+from unittest.mock import patch
 
 from litequeue import InvalidOption, Retry, State, Task, current_job
 from litequeue.errors import WorkerError
@@ -48,6 +49,15 @@ class TestOrder(DrainCase):
         self.note.enqueue("last")
         order = ["high", "late high", "first", "second", "late", "later", "just later", "last", "low"]
         self.assertEqual(self.drained(), order)
+
+    def test_what_a_failure_ends_is_ended_however_deep(self) -> None:
+        chain: Any = self.queue.task(name="fail")(fail).call()
+        for _ in range(9):
+            chain = chain | self.note
+        (chain | self.note.using(on_parent_failure="run")).enqueue()
+        with patch("litequeue.storage.flow.CASCADE", 2):
+            self.assertEqual(self.queue.drain(), 2)
+        self.assertEqual((self.queue.counts()[State.CANCELLED], self.ran), (9, [None]))
 
     def test_what_is_not_due_waits_for_its_time(self) -> None:
         for delay in (30, 10, 20):

@@ -12,6 +12,7 @@ from litequeue.errors import DiskFull
 from litequeue.job import Progress, Turn
 from litequeue.storage.store import Store
 from tests.support import PATIENCE_SECONDS
+from tests.users.things import fail
 from tests.worker.case import FileCase, until, wait_for
 
 
@@ -55,6 +56,16 @@ class Burst(FileCase):
         self.queue.pause()
         self.burst()
         self.assertEqual((self.ran, job.refresh().state), ([], State.READY))
+
+    def test_a_burst_ends_when_all_that_its_last_failure_ends_is_ended(self) -> None:
+        note = self.declare(self.note_task())
+        chain: Any = self.declare(fail).call()
+        for _ in range(9):
+            chain = chain | note
+        job = chain.enqueue()
+        with mock.patch("litequeue.storage.flow.CASCADE", 2):
+            self.burst()
+        self.assertEqual((job.refresh().state, self.queue.counts()[State.BLOCKED]), (State.CANCELLED, 0))
 
     def test_a_burst_runs_the_retries_that_are_due_at_once(self) -> None:
         attempts: list[int] = []
