@@ -278,6 +278,13 @@ class Queue(Declarations, Doors):
         self.desk.backup.copy(os.fspath(path), overwrite=overwrite)
 
     @property
+    def place(self) -> object:
+        """Where its jobs lie: the same for all queues on one file, or on one database in memory."""
+        if self.path != MEMORY:
+            return os.path.realpath(self.path)
+        return self if self._opened is None else self._opened.database
+
+    @property
     def in_transaction(self) -> bool:
         """Whether this thread is inside `transaction()` of this queue."""
         return self._opened is not None and self._opened.database.joined() is not None

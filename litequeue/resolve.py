@@ -14,6 +14,7 @@ from typing import Any
 
 from .errors import WorkerError
 from .log import log
+from .names import INTERACTIVE, module_name
 from .options import NO_OPTIONS
 from .tasks import Producer, Task, make_task
 
@@ -171,6 +172,27 @@ def tasks_of(module: ModuleType) -> list[AnyTask]:
         if isinstance(declared, dict) and hasattr(type(value), "submit"):
             found.extend(task for task in declared.values() if isinstance(task, Task))
     return found
+
+
+def modules_of(tasks: Iterable[AnyTask]) -> dict[str, ModuleType]:
+    """The modules that hold these tasks and are loaded whole, under the names that their tasks bear.
+
+    None for tasks of a queue that only a function knows, which may know more of them; nor for a prompt.
+    """
+    found: dict[str, ModuleType] = {}
+    for task in tasks:
+        module = sys.modules.get(getattr(task.function, "__module__", None) or "")
+        name = module_name(task.function)
+        if module is None or name in found or name == INTERACTIVE or _is_loading(module):
+            continue
+        if any(each is task for each in tasks_of(module)):
+            found[name] = module
+    return found
+
+
+def _is_loading(module: ModuleType) -> bool:
+    """Whether its import has not ended, as Python's own importer notes it."""
+    return bool(getattr(vars(module).get("__spec__"), "_initializing", False))
 
 
 def attribute(module: ModuleType, dotted: str) -> object:

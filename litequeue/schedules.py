@@ -93,24 +93,19 @@ class Schedules:
         return self.get(name)
 
     def declare(self, tasks: Iterable[Task[..., Any]]) -> list[str]:
-        """Store the schedules that tasks declare; the names of those that they declare no more.
+        """Store the schedules that tasks declare, each for its own queue; the names of those now lost.
 
-        Workers do it when they start.
+        Tasks of queues on another file are left to a worker there. Lost are schedules of these tasks, and of
+        modules that are loaded, which no queue on this file declares any more. Workers do it when they start.
         """
-        known = list(tasks)
-        declared = [task for task in known if task.timing is not None]
+        known = self._on_this_file(tasks)
         rooms = self._queue.desk.schedules
-        new = [self._new(task.name, Call(task, (), {}), task.timing, declared=True) for task in declared]
+        new = [_declared(task) for task in known if task.timing is not None]
         stored = {info.name: info for info in rooms.all()} if known else {}
         if any(_differs(each, stored.get(each.name)) for each in new):
             rooms.put(new)
-        modules = {task.name.partition(":")[0] for task in known}
-        names = {task.name for task in declared}
-        gone = [
-            info.name
-            for info in stored.values()
-            if info.declared and info.name not in names and info.task.partition(":")[0] in modules
-        ]
+        declared = {each.name for each in new}
+        gone = self._gone(known, [i for i in stored.values() if i.declared and i.name not in declared])
         return rooms.lose(gone) if gone else []
 
     def get(self, name: str) -> Schedule:
@@ -137,6 +132,30 @@ class Schedules:
     def __iter__(self) -> Iterator[Schedule]:
         return iter([Schedule(info, self._queue.clock) for info in self._queue.desk.schedules.all()])
 
+    def _on_this_file(self, tasks: Iterable[Task[..., Any]]) -> list[Task[..., Any]]:
+        return [task for task in tasks if task.producer.place == self._queue.place]
+
+    def _gone(self, known: list[Task[..., Any]], doubtful: list[ScheduleInfo]) -> list[str]:
+        """Of these schedules those that are declared no more, as far as it can be told from these tasks.
+
+        Other queues may declare what these tasks do not, so all that their modules hold are asked.
+        """
+        if not doubtful:
+            return []
+        from .resolve import modules_of, tasks_of  # which brings the importer along
+
+        modules = modules_of(known)
+        held = self._on_this_file(task for module in modules.values() for task in tasks_of(module))
+        siblings = [task for each in known for task in each.producer.declared.values()]
+        all_known = [*known, *held, *siblings]
+        names = {task.name for task in all_known}
+        fires = {task.name for task in all_known if task.timing is not None}
+        return [
+            info.name
+            for info in doubtful
+            if info.name not in fires and (info.task in names or info.task.partition(":")[0] in modules)
+        ]
+
     def _new(
         self, name: str, call: Call[Any] | Task[..., Any], timing: Timing | None, *, declared: bool = False
     ) -> NewSchedule:
@@ -145,6 +164,11 @@ class Schedules:
             raise InvalidOption(f"{call!r:.80} can not be scheduled; give a call: task.call(…)")
         job, payload = self._template(asked)
         return NewSchedule(name, asked.task.name, timing, job, payload, declared)
+
+
+def _declared(task: Task[..., Any]) -> NewSchedule:
+    """The schedule of a task, whose jobs are those of the queue that declares it."""
+    return task.producer.schedules._new(task.name, task, task.timing, declared=True)
 
 
 def _differs(new: NewSchedule, stored: ScheduleInfo | None) -> bool:

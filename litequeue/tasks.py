@@ -30,6 +30,7 @@ from .tags import Types, hints, named_types
 if TYPE_CHECKING:
     from .handle import Job, JobGroup
     from .hooks import Hooks
+    from .schedules import Schedules
     from .timing import Timing
     from .workflow import Chain, Group, Node
 
@@ -56,6 +57,14 @@ class Producer(Protocol):
     @property
     def hooks(self) -> Hooks:
         """The hooks and the middleware that were declared with it."""
+
+    @property
+    def place(self) -> object:
+        """Where its jobs lie: the same for all queues on one file."""
+
+    @property
+    def schedules(self) -> Schedules:
+        """The schedules of its file."""
 
     @property
     def in_transaction(self) -> bool:

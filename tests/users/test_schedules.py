@@ -8,6 +8,8 @@ import sys
 import threading
 from contextlib import closing
 from datetime import UTC, datetime
+from importlib.machinery import ModuleSpec
+from types import ModuleType
 from typing import Any
 
 from hypothesis import given
@@ -15,7 +17,9 @@ from hypothesis import strategies as st
 
 from litequeue import BadArguments, InvalidOption, Queue, Task, current_job
 from litequeue.errors import InvalidSchedule, ScheduleNotFound
+from litequeue.resolve import Resolver
 from litequeue.storage.checks import broken
+from litequeue.testing import in_memory
 from litequeue.timing import Timing
 from tests.repository import ROOT
 from tests.users.case import QueueCase
@@ -181,7 +185,7 @@ class TestDeclaring(ScheduleCase):
     def test_what_nobody_declares_any_more_stops_and_says_so(self) -> None:
         self.declare(every=60)
         again = self.make_queue()
-        again.task(name="app:other")(lambda: None)
+        again.task(name="app:report")(lambda: None)
         with self.assertLogs("litequeue", "WARNING") as logged:
             again.drain()
         self.assertIn("lose schedule=app:report", logged.output[0])
@@ -309,6 +313,119 @@ class TestAtRunTime(ScheduleCase):
             self.clock.advance(seconds)
             self.queue.drain()
         return list(self.ran)
+
+
+APP = """
+from litequeue import Queue
+jobs, reports, mails = Queue({path!r}), Queue({path!r}, "reports"), Queue({other!r})
+
+@jobs.task(every=1)
+def ping(): pass
+
+@reports.task(every=1)
+def report(): pass
+
+@mails.task(every=1)
+def mail(): pass
+"""
+
+
+class TestSeveralQueues(QueueCase):
+    """A module with queues on one file and on another: each declares its own, and none is taken for gone."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.other = self.folder / "mails.db"
+        self.app = self.module("many_app", APP)
+
+    def module(self, name: str, text: str) -> ModuleType:
+        """A module of this text, imported; with the paths of the two files."""
+        made = ModuleType(name)
+        sys.modules[name] = made
+        self.addCleanup(sys.modules.pop, name, None)
+        exec(text.format(path=str(self.path), other=str(self.other)), vars(made))
+        for queue in vars(made).values():
+            if isinstance(queue, Queue):
+                self.addCleanup(queue.close)
+        return made
+
+    def start(self, queue: Queue, *apps: ModuleType) -> list[str]:
+        """Declare what a worker of this queue with these apps does; the schedules that it took for gone."""
+        return queue.schedules.declare(Resolver({}, queue, apps).declared())
+
+    def lanes(self, queue: Queue) -> dict[str, str]:
+        """In which queue the jobs of each schedule that fires are made."""
+        return {each.name: queue.schedules.run(each.name).queue for each in queue.schedules if not each.lost}
+
+    def test_each_schedule_lies_in_the_file_and_the_lane_of_its_queue(self) -> None:
+        for worker in (self.make_queue("reports"), self.queue):
+            self.assertEqual(self.start(worker, self.app), [])
+            self.assertEqual(
+                self.lanes(worker), {"many_app:ping": "default", "many_app:report": "reports"}, worker
+            )
+        mails = self.make_queue(path=self.other)
+        self.start(mails, self.app)
+        self.assertEqual(self.lanes(mails), {"many_app:mail": "default"})
+
+    def test_a_path_through_a_link_is_the_same_file(self) -> None:
+        self.start(self.queue, self.app)
+        link = self.folder / "link"
+        link.symlink_to(self.folder)
+        linked = self.make_queue(path=link / "jobs.db")
+        linked.schedules.remove("many_app:ping")
+        self.start(linked, self.app)
+        self.assertEqual(set(self.lanes(linked)), {"many_app:ping", "many_app:report"})
+
+    def test_a_queue_leaves_the_schedules_of_its_neighbour_alone(self) -> None:
+        with self.app.reports.worker():
+            pass
+        with self.app.jobs.worker():
+            pass
+        self.app.jobs.drain()
+        self.assertEqual(set(self.lanes(self.queue)), {"many_app:ping", "many_app:report"})
+
+    def test_an_app_that_imports_one_task_leaves_the_rest_of_its_module_alone(self) -> None:
+        self.start(self.queue, self.app)
+        web = self.module(
+            "web_app",
+            """
+from litequeue import Queue
+from many_app import ping, reports
+web, soon = Queue({path!r}, "web"), reports.declared["many_app:report"].using(priority=1)
+web.task(name="web_app:page")(print)
+""",
+        )
+        self.assertEqual(self.start(self.queue, web), [])
+        self.assertEqual(set(self.lanes(self.queue)), {"many_app:ping", "many_app:report"})
+
+    def test_one_that_no_queue_of_the_module_declares_is_lost(self) -> None:
+        self.start(self.queue, self.app)
+        again = self.module("many_app", APP.replace("@reports.task(every=1)", "").replace("ping", "pong"))
+        gone = again.jobs.schedules.declare(again.jobs.declared.values())
+        self.assertEqual(gone, ["many_app:ping", "many_app:report"])
+        self.assertEqual(set(self.lanes(self.queue)), {"many_app:pong"})
+
+    def test_a_module_that_is_still_loading_judges_nothing(self) -> None:
+        self.start(self.queue, self.app)
+        loading = self.module("many_app", "from litequeue import Queue\njobs = Queue({path!r})")
+        loading.__spec__ = ModuleSpec("many_app", None)
+        loading.__spec__._initializing = True  # type: ignore[attr-defined]
+        exec("@jobs.task\ndef early(): pass", vars(loading))
+        self.assertEqual(self.start(self.queue, loading), [])
+        loading.__spec__._initializing = False  # type: ignore[attr-defined]
+        self.assertEqual(self.start(self.queue, loading), ["many_app:ping", "many_app:report"])
+
+    def test_queues_that_share_a_database_in_memory_share_a_place(self) -> None:
+        with in_memory(self.app.jobs, self.app.reports):
+            self.app.reports.drain()
+            self.app.jobs.drain()
+            self.assertEqual(set(self.lanes(self.app.jobs)), {"many_app:ping", "many_app:report"})
+        one, two = Queue(":memory:"), Queue(":memory:")
+        self.addCleanup(one.close)
+        self.addCleanup(two.close)
+        two.task(name="app:x", every=1)(lambda: None)
+        one.schedules.declare(two.declared.values())
+        self.assertEqual(list(one.schedules), [])
 
 
 WORKER = """
