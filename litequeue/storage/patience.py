@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from sqlite3 import Connection
 from typing import TypeVar
 
@@ -16,6 +16,8 @@ from .translate import is_busy
 T = TypeVar("T")
 _LONGEST = 60 * SECOND
 _OF_A_PROBE = 2 * SECOND
+_AT_THE_HEAD = 5 * SECOND
+_LONG_PAUSES = (0.001, 0.01)
 
 
 class Patience:
@@ -24,8 +26,9 @@ class Patience:
     SQLite's own busy handler starves: of two writers one had 1,772 turns, the other 1. Only the head of the
     queue asks the database again and again. Patience ends a minute after the file was first refused, wherever
     that was spent: who comes to the head later than that asks once more and gives up, so that a file which
-    somebody keeps locked costs each a minute, and not the last of ten all ten. A probe waits for seconds, and
-    does not stand in the queue, where those before it may wait for longer.
+    somebody keeps locked costs each a minute, and not the last of ten all ten. A head that is refused for
+    seconds leaves the queue and asks from beside it: stopped at the head, by Ctrl-Z or with its container, it
+    would hold up all others for ever. A probe waits for seconds, and never stands in the queue.
     """
 
     def __init__(self, side: SideFile | None, durability: Durability, *, is_probe: bool = False) -> None:
@@ -62,13 +65,7 @@ class Patience:
 
     def insist(self, action: Callable[[], T], since: int | None = None) -> T:
         """Do something again and again while another has the lock that it needs."""
-        for _ in self._pauses(self.now() if since is None else since):
-            try:
-                return action()
-            except sqlite3.OperationalError as error:
-                if not is_busy(error):
-                    raise
-        return action()
+        return self._ask(action, self._until(since), (self._pause, 10 * self._pause))
 
     def _refused(self, since: int | None) -> int:
         now = self.now()
@@ -79,12 +76,26 @@ class Patience:
     def _in_line(self, action: Callable[[], T], since: int) -> T:
         if self._side is None:
             return self.insist(action, since)
-        return self._side.in_turn(lambda: self.insist(action, since))
+        try:
+            return self._side.in_turn(lambda: self._ask_as_head(action, since))
+        except sqlite3.OperationalError as error:
+            if not is_busy(error):
+                raise
+        return self._ask(action, self._until(since), _LONG_PAUSES)
 
-    def _pauses(self, since: int) -> Iterator[None]:
-        """Short sleeps until patience ends; without a queue to stand in, uneven ones."""
-        yield
-        while self.now() < since + self._longest:
-            shortest = self._pause
-            self._clock.sleep(shortest if self._side else random.uniform(shortest, 10 * shortest))
-            yield
+    def _ask_as_head(self, action: Callable[[], T], since: int) -> T:
+        until = min(self._until(since), self.now() + _AT_THE_HEAD)
+        return self._ask(action, until, (self._pause, self._pause))
+
+    def _ask(self, action: Callable[[], T], until: int, pauses: tuple[float, float]) -> T:
+        while self.now() < until:
+            try:
+                return action()
+            except sqlite3.OperationalError as error:
+                if not is_busy(error):
+                    raise
+            self._clock.sleep(random.uniform(*pauses))
+        return action()
+
+    def _until(self, since: int | None) -> int:
+        return (self.now() if since is None else since) + self._longest

@@ -32,10 +32,15 @@ class Line:
     def __init__(self, clock: StillClock) -> None:
         self.clock = clock
         self.lasts = 0
+        self.at_head = 0
 
     def in_turn(self, action: Callable[[], T]) -> T:
         self.clock.pass_time(self.lasts)
-        return action()
+        began = self.clock.at
+        try:
+            return action()
+        finally:
+            self.at_head += self.clock.at - began
 
 
 class TestPatience(unittest.TestCase):
@@ -78,6 +83,10 @@ class TestPatience(unittest.TestCase):
         self.assertEqual(self.refused_after(), self.line.lasts)
         self.assertLessEqual(self.tries, 3)
         self.assertEqual(self.clock.naps, [])
+
+    def test_nobody_is_at_the_head_for_long(self) -> None:
+        self.refused_after()
+        self.assertAlmostEqual(self.line.at_head, 5 * SECOND, delta=NEARLY)
 
     def test_late_at_the_head_of_a_free_file_it_still_writes(self) -> None:
         def let_go(action: Callable[[], T]) -> T:
