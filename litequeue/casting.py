@@ -13,7 +13,7 @@ from .graphs import Caller, Payload, keyed
 from .job import Flow, NewJobs
 from .mold import Mold, make_mold
 from .options import NO_OPTIONS, UNSET, Options
-from .tasks import Call, Task, make_task
+from .tasks import Call, Task
 from .timing import template
 from .workflow import Ends, Node, as_node, mapped
 
@@ -111,7 +111,7 @@ class Caster:
             return task.mold[1]  # type: ignore[no-any-return]
         declared = task.producer.declared.get(task.name)
         if declared is not None and task.producer is not queue:  # enqueued here, so it may run here too
-            self._plain[task.name] = make_task(declared.function, task.name, queue, declared.options)
+            self._plain[task.name] = declared
         mold = make_mold(
             call.options.over(task.options),
             NO_OPTIONS if declared is None else declared.options,

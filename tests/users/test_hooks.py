@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from litequeue import (
+    PICKLE,
     BadArguments,
     Call,
     Cancel,
@@ -522,6 +523,20 @@ class TestAroundTasks(HookCase):
         other.task(name="there")(add).using(queue="default").enqueue(1)
         self.queue.declared.update(other.declared)
         self.assertEqual([name for name, _, _ in self.drain()], ["theirs begins", "theirs ends"])
+
+    def test_a_task_that_another_queue_enqueues_keeps_its_own(self) -> None:
+        other = self.make_queue("other", codec=PICKLE)
+        self.wrap("theirs", other)
+        self.listen("completed", queue=other)
+        task = other.task(name="there")(add)
+        job = self.queue.enqueue(task, 1)
+        heard = [("theirs begins", job.id, "there"), ("theirs ends", job.id, "2")]
+        self.assertEqual(self.drain(), [*heard, ("completed", job.id, "completed")])
+        own = task.enqueue(1)
+        self.heard.clear()
+        self.queue.drain(queues=["other"])
+        self.assertEqual(own.result(0), 2, "written and read with the codec of the queue that declares it")
+        self.assertEqual([what for what, _, _ in self.heard], ["theirs begins", "theirs ends", "completed"])
 
     def test_a_call_here_and_now_is_just_a_call(self) -> None:
         self.wrap("around")
