@@ -90,6 +90,11 @@ class Caster:
                 f"{call.task.name}: a schedule makes single jobs, without connection, after, on_success or "
                 "on_failure; let its task enqueue what comes after"
             )
+        if mold.run_at is not None or mold.expires_at is not None:
+            raise InvalidOption(
+                f"{call.task.name}: run_at and a date as expires name one instant, and a schedule makes jobs "
+                "again and again; give delay= or expires= in seconds, which count from each firing"
+            )
         payload = self._payload(call)
         batch = mold.cast((payload,), 0)
         asked = Flow() if flow is None else keyed(call, flow)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, tzinfo
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypedDict, get_args, get_type_hints
 
@@ -30,7 +30,7 @@ class TimingOptions(TypedDict, total=False):
 
     cron: str
     every: float | timedelta
-    timezone: str
+    timezone: str | tzinfo
     catch_up: Literal["last", "all", "none"]
     jitter: float | timedelta
     overlap: bool
@@ -129,8 +129,11 @@ class ScheduleInfo:
 
 def timing_of(given: Mapping[str, Any]) -> Timing:
     """The timing that a person described. Raises `InvalidOption`, for a rule that never fires at once."""
-    from .cron import Cron
-
+    if unknown := given.keys() - set(NAMES):
+        raise InvalidOption(
+            f"there is no option {', '.join(map(shown, sorted(unknown)))} of when to fire; these are "
+            f"{', '.join(NAMES)}; other options belong to the call: task.call(…).using(…)"
+        )
     cron, every = given.get("cron"), given.get("every")
     if (cron is None) == (every is None):
         raise InvalidOption(f"cron is {cron!r}, every is {every!r}; give one of the two")
@@ -142,16 +145,29 @@ def timing_of(given: Mapping[str, Any]) -> Timing:
         raise InvalidOption(f"catch_up is {catch_up!r:.80}; give 'last', 'all' or 'none'")
     if type(overlap) is not bool:
         raise InvalidOption(f"overlap is {overlap!r:.80}; give True or False")
+    rule = None if cron is None else _cron(cron, zone)
     timing = Timing(
-        cron=None if cron is None else Cron(cron, zone).expression,
+        cron=None if rule is None else rule.expression,
         every=None if every is None else duration(every, "every"),
-        timezone=zone,
+        timezone="UTC" if rule is None else str(rule.timezone),
         catch_up=catch_up,
         jitter=duration(given.get("jitter", 0), "jitter"),
         overlap=overlap,
     )
     timing.after(0)
     return timing
+
+
+def _cron(expression: str, zone: str | tzinfo) -> Cron:
+    """The rule, whose zone other processes find by its name. Raises `InvalidSchedule`."""
+    from .cron import Cron
+
+    rule = Cron(expression, zone)
+    if not isinstance(rule.timezone, str):
+        raise InvalidSchedule(
+            f"timezone is {shown(zone)}, which has no name to be stored; give one such as 'Europe/Berlin'"
+        )
+    return rule
 
 
 def template(batch: NewJobs, delay: int, expires: int | None) -> str:

@@ -7,10 +7,11 @@ import subprocess
 import sys
 import threading
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -227,6 +228,14 @@ class TestDeclaring(ScheduleCase):
             with self.subTest(wrong), self.assertRaises(InvalidOption):
                 self.queue.task(name="x:y", **wrong)
 
+    def test_a_zone_is_stored_by_its_name(self) -> None:
+        for zone, name in ((ZoneInfo("Europe/Berlin"), "Europe/Berlin"), (UTC, "UTC")):
+            self.declare("app:zoned", cron="0 6 * * *", timezone=zone)
+            self.assertEqual(self.queue.schedules.get("app:zoned").timing.timezone, name)
+        for nameless in (timezone(timedelta(hours=1)), timezone(timedelta(0), "mine")):
+            with self.subTest(nameless), self.assertRaisesRegex(InvalidSchedule, "has no name"):
+                self.queue.task(name="x:y", cron="0 6 * * *", timezone=nameless)
+
     def test_a_task_that_wants_arguments_is_refused(self) -> None:
         with self.assertRaises(BadArguments):
             self.queue.task(name="x:y", every=5)(lambda needed: None)
@@ -288,6 +297,19 @@ class TestAtRunTime(ScheduleCase):
         self.queue.schedules.add("poll", self.note.call("x"), every=60)
         self.queue.schedules.add("poll", self.note.call("y"), every=60)
         self.assertEqual(self.counted(60), ["y"])
+
+    def test_an_option_that_it_does_not_know_is_refused(self) -> None:
+        add: Any = self.queue.schedules.add
+        for wrong in ({"catchup": "all"}, {"overlaps": False}, {"priority": 9}):
+            with self.subTest(wrong), self.assertRaisesRegex(InvalidOption, f"'{next(iter(wrong))}'"):
+                add("poll", self.note.call("x"), every=60, **wrong)
+        self.assertEqual(list(self.queue.schedules), [])
+
+    def test_a_call_for_one_instant_is_refused(self) -> None:
+        call, soon = self.note.call("x"), datetime(2030, 1, 2, tzinfo=UTC)
+        for once in (call.using(run_at=soon), call.using(expires=soon)):
+            with self.subTest(once), self.assertRaisesRegex(InvalidOption, "one instant"):
+                self.queue.schedules.add("poll", once, every=60)
 
     def test_an_unknown_one_is_told(self) -> None:
         schedules = self.queue.schedules
