@@ -185,7 +185,7 @@ class Queue(Declarations, Doors):
         stored = desk.store.enqueue_flow(jobs, connection, bound=self.maxsize)
         made: list[Job[Any]] = [Job(desk, each.id, created=each.created) for each in stored]
         self._tell([job for job in made if job.created], connection)
-        groups = [[made[place] for place in end.places] for end in ends]
+        groups = [[made[place] for place in end.given] for end in ends]
         return [JobGroup(group) if end.is_list else group[0] for end, group in zip(ends, groups, strict=True)]
 
     def _store(self, batches: Sequence[NewJobs], connection: Connection | None) -> list[Job[Any]]:

@@ -122,14 +122,27 @@ class Step(NamedTuple):
 class Ends(NamedTuple):
     """What a node waits for: where in the plan that stands, what it takes of it, and of which outcome.
 
-    `is_list`: it takes a list of results, which is empty if nothing `gives` one.
+    `is_list`: it takes a list of results, with none of the `silent` ones, which stand before an empty group.
     """
 
     places: tuple[int, ...]
     is_list: bool = False
     takes: bool = False
-    gives: bool = True
+    silent: tuple[Parent, ...] = ()
     outcome: str | None = None
+
+    def parents(self, *, passes: bool) -> tuple[Parent, ...]:
+        """What a job that waits for these has as its parents."""
+        runs_on = self.outcome or "success"
+        return (
+            *(Parent(place=place, runs_on=runs_on, passes=passes) for place in self.places),
+            *self.silent,
+        )
+
+    @property
+    def given(self) -> tuple[int, ...]:
+        """Where the jobs stand that the caller gets: the silent ones when there are no others."""
+        return self.places or tuple(each.place for each in self.silent if each.place is not None)
 
 
 AT_ONCE = Ends(())
@@ -156,15 +169,20 @@ class Plan:
             return before
         if isinstance(node, Group):
             if not node.members:
-                return before._replace(is_list=True, gives=False)
-            ends_of = [self.add(each, before) for each in node.members]
-            return Ends(tuple(place for ends in ends_of for place in ends.places), is_list=True)
-        passes = before.takes and before.gives
-        runs_on = before.outcome or "success"
-        parents = tuple(Parent(place=place, runs_on=runs_on, passes=passes) for place in before.places)
+                return before._replace(is_list=True, places=(), silent=before.parents(passes=False))
+            return _together([self.add(each, before) for each in node.members])
+        parents = before.parents(passes=before.takes)
         takes = ("all" if before.is_list else "one") if before.takes else None
         self.steps.append(Step(node, parents, takes, is_outcome=before.outcome is not None))
         return Ends((self._first + len(self.steps) - 1,))
+
+
+def _together(members: Sequence[Ends]) -> Ends:
+    """The ends of a group: those of its members, in their order."""
+    places = tuple(place for ends in members for place in ends.places)
+    silent = dict.fromkeys(parent for ends in members for parent in ends.silent)
+    outcome = None if places else next((ends.outcome for ends in members if ends.outcome), None)
+    return Ends(places, is_list=True, silent=tuple(silent), outcome=outcome)
 
 
 def mapped(node: Node, change: Callable[[Call[Any]], Call[Any]]) -> Node:

@@ -283,6 +283,37 @@ class TestGroups(WorkflowCase):
         self.queue.drain()
         self.assertEqual(job.refresh().state, State.CANCELLED)
 
+    def test_an_empty_group_in_another_gives_nothing_and_is_waited_for(self) -> None:
+        x, a, last = self.double.call("x"), self.note.using(delay=60).call(), self.note
+        nothing: Any = group([])
+        inners: tuple[Any, ...] = (nothing, group([nothing, nothing]), nothing | nothing)
+        for inner in inners:
+            with self.subTest(inner):
+                job = (x | group([a, inner]) | last).enqueue()
+                self.queue.drain()
+                self.clock.advance(60)
+                self.queue.drain()
+                self.assertEqual((job.args, job.result(0)), ((), ["xx"]))
+
+    def test_what_stands_before_an_empty_group_in_another_is_waited_for(self) -> None:
+        late = self.double.using(delay=60).call() | group([])
+        job = (self.double.call(1) | group([group([]), late]) | self.total).enqueue()  # type: ignore[list-item]
+        self.assertEqual(self.run_all(), [("double", 1)])
+        self.clock.advance(60)
+        self.assertEqual(self.run_all(), [("double", 1), ("double", 2), ("total", [])])
+        self.assertEqual(job.result(0), 0)
+
+    def test_an_empty_group_within_an_outcome(self) -> None:
+        alone = group([]) | self.note.using(on_parent_failure="run").call("b")
+        beside = group([group([]), self.note.call("a")]) | self.note.call("b")  # type: ignore[list-item]
+        for after in (alone, beside):
+            self.add.using(on_failure=after).enqueue(1)
+            self.broken.using(on_failure=after).enqueue()
+        self.assertEqual(
+            [call for call in self.run_all() if call[0] == "note"],
+            [("note", [], "b"), ("note", "a"), ("note", ["a"], "b")],
+        )
+
     def test_a_group_of_hundreds(self) -> None:
         job = self.double.map(range(300)).then(self.total).enqueue()
         self.queue.drain()
