@@ -14,7 +14,7 @@ from .job import Flow, NewJobs
 from .mold import Mold, make_mold
 from .options import NO_OPTIONS, UNSET, Options
 from .tasks import Call, Task
-from .timing import template
+from .timing import names_one_instant, template
 from .workflow import Ends, Node, as_node, mapped
 
 if TYPE_CHECKING:
@@ -91,10 +91,7 @@ class Caster:
                 "on_failure; let its task enqueue what comes after"
             )
         if mold.run_at is not None or mold.expires_at is not None:
-            raise InvalidOption(
-                f"{call.task.name}: run_at and a date as expires name one instant, and a schedule makes jobs "
-                "again and again; give delay= or expires= in seconds, which count from each firing"
-            )
+            raise names_one_instant(call.task.name)
         payload = self._payload(call)
         batch = mold.cast((payload,), 0)
         asked = Flow() if flow is None else keyed(call, flow)

@@ -20,7 +20,7 @@ from .hooks import (
 from .options import NO_OPTIONS, UNSET, Options, TaskOptions, checked, require_partners, text_name
 from .tasks import AsyncTask, Declare, Producer, Task, by_name, is_same, make_task, task_name
 from .timing import NAMES as TIMING
-from .timing import Timing, TimingOptions, timing_of
+from .timing import Timing, TimingOptions, names_one_instant, timing_of
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -87,6 +87,8 @@ class Declarations:
         task = make_task(function, chosen, self._producer, options, timing)
         if timing is not None:
             task.check((), {})  # it will be called without arguments
+            if options.run_at is not UNSET or options.expires_at is not UNSET:
+                raise names_one_instant(chosen)
         before = self.declared.get(chosen)
         if name is not None and before is not None and not is_same(before.function, function):
             raise InvalidTask(f"two functions want the name {chosen!r}; give each its own")

@@ -170,6 +170,14 @@ def _cron(expression: str, zone: str | tzinfo) -> Cron:
     return rule
 
 
+def names_one_instant(task: str) -> InvalidOption:
+    """Why a call or a task with such options can not be scheduled."""
+    return InvalidOption(
+        f"{task}: run_at and a date as expires name one instant, and a schedule makes jobs again and again; "
+        "give delay= or expires= in seconds, which count from each firing"
+    )
+
+
 def template(batch: NewJobs, delay: int, expires: int | None) -> str:
     """What each job of a schedule is made of, as JSON; durations count from the firing."""
     kept = batch._asdict()

@@ -31,7 +31,10 @@ def add(commands: Any) -> None:
     parser = add_command(commands, "worker", run_worker, "run jobs until stopped", _MORE)
     add_file(parser, is_made=True)
     parser.add_argument(
-        "--app", action="append", metavar="MODULE", help="a module with tasks; may be given again"
+        "--app",
+        action="append",
+        metavar="MODULE",
+        help="a module with tasks and schedules; may be given again",
     )
     parser.add_argument(
         "--queues", metavar="A,B", default="default", help="the queues to serve (default: default)"

@@ -240,6 +240,13 @@ class TestDeclaring(ScheduleCase):
         with self.assertRaises(BadArguments):
             self.queue.task(name="x:y", every=5)(lambda needed: None)
 
+    def test_a_task_for_one_instant_is_refused(self) -> None:
+        soon = datetime(2030, 1, 2, tzinfo=UTC)
+        onces: list[dict[str, Any]] = [{"run_at": soon}, {"expires": soon}]
+        for once in onces:
+            with self.subTest(once), self.assertRaisesRegex(InvalidOption, "x:y: run_at and a date"):
+                self.queue.task(name="x:y", every=5, **once)(lambda: None)
+
     def test_a_graph_is_refused(self) -> None:
         after = self.queue.task(name="x:z")(lambda: None)
         self.queue.task(name="x:y", every=5, on_failure=after.call())(lambda: None)
