@@ -25,18 +25,23 @@ WHERE id = :id AND state IN ('failed', 'cancelled')
 """
 FORGET_STEPS = "DELETE FROM litequeue_step WHERE job = :id"
 FORGET_RESULT = "DELETE FROM litequeue_blob WHERE job = :id AND kind = 'result'"
-# A result that another job waits for is kept, as is one that it might be tried again with.
-_IS_NEEDED = """
+_HAS_A_CHILD = """
 linked = 1 AND EXISTS (
   SELECT 1 FROM litequeue_edge JOIN litequeue_job AS child ON child.id = litequeue_edge.child
-  WHERE litequeue_edge.parent = litequeue_job.id AND passes = 1 AND child.finished_at IS NULL)
+  WHERE litequeue_edge.parent = litequeue_job.id AND passes = 1 AND {condition})
 """
+_IS_NEEDED = _HAS_A_CHILD.format(condition="child.finished_at IS NULL")
+# Its time does not end a result with which another job might be tried again; a person may.
+_IS_KEPT = _HAS_A_CHILD.format(
+    condition="""child.state <> 'completed'
+    AND (child.finished_at IS NULL OR litequeue_job.state = 'completed')"""
+)
 DELETE = f"""
 DELETE FROM litequeue_job
 WHERE id = :id AND state <> 'running' AND NOT (state = 'completed' AND {_IS_NEEDED})
 """
 _IS_OVER = f"""
-queue = ? AND state = ? AND finished_at + retention <= ? AND finished_at IS NOT NULL AND NOT ({_IS_NEEDED})
+queue = ? AND state = ? AND finished_at + retention <= ? AND finished_at IS NOT NULL AND NOT ({_IS_KEPT})
 """
 PRUNE = f"""
 DELETE FROM litequeue_job WHERE id IN (

@@ -389,6 +389,14 @@ class Model:
             for edge in child.edges
         )
 
+    def is_kept(self, row: Row) -> bool:
+        """Whether a child might yet be tried with its result."""
+        return self.is_needed(row) or any(
+            row.state == "completed" and child.state != "completed" and edge.passes and edge.parent == row.id
+            for child in self.children(row.id)
+            for edge in child.edges
+        )
+
     def forget(self, row: Row) -> None:
         del self.rows[row.id]
         for child in self.children(row.id):
@@ -415,7 +423,7 @@ class Model:
             if row.finished_at is not None
             and row.retention is not None
             and row.finished_at + row.retention <= now
-            and not self.is_needed(row)
+            and not self.is_kept(row)
         ]
         for row in gone:
             self.forget(row)

@@ -24,7 +24,7 @@ from litequeue.job import (
 )
 from litequeue.storage import flow
 from tests.storage.engines import ERROR
-from tests.storage.flows import FlowCase, after, behind, new
+from tests.storage.flows import SECOND, FlowCase, after, behind, new
 
 LARGE = f'"{"x" * 100_000}"'
 WISHES = ("success", "failure", "end")
@@ -750,9 +750,31 @@ class Retrying(FlowCase):
         child = self.add(parents=after(parent, passes=True), takes="one")
         self.run_and("complete", parent)
         self.run_and("fail", child)
-        self.assertEqual(self.store.prune(), 1)
+        self.store.delete(parent)
         with self.assertRaisesRegex(NotAllowed, "result"):
             self.store.retry(child)
+
+    def test_a_result_is_kept_for_what_might_be_tried_again_with_it(self) -> None:
+        one, other = self.enqueue(retention=0), self.enqueue(queue="other")
+        child = self.add(parents=after(one, other, passes=True), takes="all")
+        self.run_and("complete", one)
+        self.run_and("fail", other, queue="other")
+        self.sweep()
+        self.assert_state(child, State.CANCELLED, "parent")
+        self.assertEqual(self.store.prune(), 0)
+        self.store.retry(other)
+        self.run_and("complete", other, queue="other")
+        (job,) = self.claim()
+        self.assertEqual((job.lease.job, job.received and len(job.received.results)), (child, 2))
+
+    def test_and_no_longer_than_that_is_kept_itself(self) -> None:
+        parent = self.enqueue(retention=0)
+        child = self.add(parents=after(parent, passes=True), takes="one", retention=9 * SECOND)
+        self.run_and("complete", parent)
+        self.run_and("fail", child)
+        self.assertEqual(self.store.prune(), 0)
+        self.clock.advance(9)
+        self.assertEqual((self.store.prune(), self.store.prune()), (1, 1))
 
     def test_a_cancelled_child_whose_parent_has_come_and_gone(self) -> None:
         parent = self.enqueue(retention=0)
