@@ -13,7 +13,7 @@ from .graphs import Caller, Payload, keyed
 from .job import Flow, NewJobs
 from .mold import Mold, make_mold
 from .options import NO_OPTIONS, UNSET, Options
-from .tasks import Call, Task
+from .tasks import Call, Producer, Task
 from .timing import names_one_instant, template
 from .workflow import Ends, Node, as_node, mapped
 
@@ -42,7 +42,7 @@ class Caster:
 
     def cast(self, mold: Mold, call: Call[Any]) -> NewJobs:
         """The job of a call that waits for nothing."""
-        return mold.cast((self._payload(call),), self._queue.clock.now())
+        return mold.cast((self.payload(call),), self._queue.clock.now())
 
     def cast_all(self, nodes: Iterable[object]) -> Cast:
         """The jobs of all calls and graphs; calls that follow each other and are alike in one batch."""
@@ -50,7 +50,7 @@ class Caster:
         molds: dict[tuple[int, int], tuple[Mold, Task[..., Any], Options]] = {}
         batches: list[tuple[Mold, list[Payload]] | Node] = []
         task = options = None
-        for call in map(self._prepared, nodes) if self._queue.hooks.prepares else nodes:
+        for call in map(self.prepared, nodes) if self._queue.hooks.prepares else nodes:
             if type(call) is not Call:
                 batches.append(as_node(call))
                 task = None
@@ -65,14 +65,14 @@ class Caster:
                 if mold.flow is None:
                     batches.append((mold, payloads))
             if mold.flow is None:
-                payloads.append(self._payload(call))
+                payloads.append(self.payload(call))
             else:
                 batches.append(call)
         return self._finish(batches)
 
     def _finish(self, batches: list[tuple[Mold, list[Payload]] | Node]) -> Cast:
         now = self._queue.clock.now()  # not before: to make calls may take a while
-        caller = Caller(self.mold, self._payload, self._prepared, now)
+        caller = Caller(self, now)
         for batch in batches:
             if type(batch) is tuple:
                 caller.add_batch(*batch)
@@ -92,12 +92,34 @@ class Caster:
             )
         if mold.run_at is not None or mold.expires_at is not None:
             raise names_one_instant(call.task.name)
-        payload = self._payload(call)
+        payload = self.payload(call)
         batch = mold.cast((payload,), 0)
         asked = Flow() if flow is None else keyed(call, flow)
         return template(
             batch._replace(flow=None if asked == Flow() else asked), mold.delay, mold.expires
         ), payload
+
+    @property
+    def place(self) -> object:
+        """Where the jobs lie."""
+        return self._queue.place
+
+    def maker_of(self, call: Call[Any], home: Producer) -> Caster:
+        """Who makes a job of a call in a graph that belongs to `home`: for a task of another queue, that one.
+
+        Raises `InvalidOption` if its jobs lie elsewhere.
+        """
+        theirs = call.task.producer
+        if theirs is home or theirs is self._queue:
+            return self
+        if theirs.place != self._queue.place:
+            raise InvalidOption(
+                f"{call.task.name} belongs to {theirs}, and its graph is stored in {self._queue.path}; "
+                "one graph lies in one file: let a task enqueue what belongs to another"
+            )
+        if call.task.name in theirs.declared:  # enqueued here, so it may run here too
+            self._plain[call.task.name] = theirs.declared[call.task.name]
+        return theirs.caster
 
     def mold(self, call: Call[Any]) -> Mold:
         """What all jobs of a task with these options have in common; a running job passes its headers on."""
@@ -126,7 +148,7 @@ class Caster:
             task.mold = queue, mold
         return mold
 
-    def _prepared(self, node: object) -> Node:
+    def prepared(self, node: object) -> Node:
         """What the middleware makes of the calls of a graph."""
         return mapped(as_node(node), self._prepare) if self._queue.hooks.prepares else as_node(node)
 
@@ -136,7 +158,8 @@ class Caster:
             prepared.task.check(prepared.args, prepared.kwargs)
         return prepared
 
-    def _payload(self, call: Call[Any]) -> Payload:
+    def payload(self, call: Call[Any]) -> Payload:
+        """The encoded arguments. Raises `EncodingError`, `PayloadTooLarge`."""
         payload = self._write(call.args, call.kwargs, call.task.types)
         limit = self._queue.max_payload
         if 4 * len(payload) > limit and byte_size(payload) > limit:

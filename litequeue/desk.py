@@ -51,6 +51,11 @@ class Desk:
         self.minutes = Minutes(database, clock)
         self.care = Care(database, clock)
 
+    @property
+    def place(self) -> object:
+        """Where its jobs lie: the same for all queues on one file, or on one database in memory."""
+        return self.database if self.database.in_memory else self.database.path
+
     # The rooms below serve people who look after the file: most programs need not wait for their import.
 
     @cached_property

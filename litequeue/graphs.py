@@ -2,32 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from sqlite3 import Connection
-from typing import Any
+from typing import Any, Protocol
 
+from .errors import InvalidOption
 from .job import Flow, NewJobs, Parent, Rule
 from .keys import KeyOption, key_of
 from .mold import NO_FLOW, FlowMold, Mold
-from .tasks import Call
+from .options import Numbered, number_of
+from .tasks import Call, Producer
 from .workflow import Ends, Node, Plan, Step
 
 Payload = str | bytes
 
 
+class Maker(Protocol):
+    """What makes jobs of the calls of one queue."""
+
+    @property
+    def place(self) -> object:
+        """Where they lie."""
+
+    def maker_of(self, call: Call[Any], home: Producer) -> Maker:
+        """The one for a call in a graph that belongs to `home`. Raises `InvalidOption`."""
+
+    def prepared(self, node: object) -> Node:
+        """The graph as the middleware would have it."""
+
+    def mold(self, call: Call[Any]) -> Mold:
+        """What all jobs of its task with these options have in common."""
+
+    def payload(self, call: Call[Any]) -> Payload:
+        """Its encoded arguments."""
+
+
 class Caller:
     """Gathers the jobs of one enqueue: batches of calls that are alike, and graphs."""
 
-    def __init__(
-        self,
-        mold: Callable[[Call[Any]], Mold],
-        payload: Callable[[Call[Any]], Payload],
-        prepared: Callable[[object], Node],
-        now: int,
-    ) -> None:
-        self._prepared = prepared
-        self._mold = mold
-        self._payload = payload
+    def __init__(self, maker: Maker, now: int) -> None:
+        self._maker = maker
         self._now = now
         self._place = 0
         self.jobs: list[NewJobs] = []
@@ -58,29 +72,40 @@ class Caller:
         named: list[Connection] = []
         self._ends.append(plan.add(node))
         for place, step in enumerate(plan.steps, self._place):  # which grows meanwhile
-            mold = self._mold(step.call)
+            maker = self._maker.maker_of(step.call, home=plan.steps[0].call.task.producer)
+            mold = maker.mold(step.call)
             flow = mold.flow or NO_FLOW
             for after, outcome in ((flow.on_success, "success"), (flow.on_failure, "failure")):
                 if after is not None:
-                    plan.add_outcome(self._prepared(after), place, outcome)
+                    plan.add_outcome(self._maker.prepared(after), place, outcome)
             if mold.connection is not None:
                 named.append(mold.connection)
-            self.jobs.append(self._cast(step, mold, flow))
+            self.jobs.append(self._cast(step, maker, mold, flow))
         self.connections += named or [None]  # a graph goes through the one that any of its calls names
         self._place += len(plan.steps)
 
-    def _cast(self, step: Step, mold: Mold, flow: FlowMold) -> NewJobs:
+    def _cast(self, step: Step, maker: Maker, mold: Mold, flow: FlowMold) -> NewJobs:
         call = step.call
         call.task.check((None, *call.args) if step.takes else call.args, call.kwargs)
         before = step.parents
         if flow.runs_on == "end" and not step.is_outcome:
             before = tuple(edge._replace(runs_on="end") for edge in before)
-        parents = (*before, *(Parent(id, runs_on=flow.runs_on) for id in flow.after))
+        parents = (*before, *(Parent(id, runs_on=flow.runs_on) for id in map(self._id_here, flow.after)))
         wanted = keyed(call, flow, takes_result=step.takes is not None)._replace(
             parents=parents, takes=step.takes, only_with=step.only_with
         )
-        batch = mold.cast((self._payload(call),), self._now)
+        batch = mold.cast((maker.payload(call),), self._now)
         return batch if wanted == Flow() else batch._replace(flow=wanted)
+
+    def _id_here(self, job: Numbered | int) -> int:
+        """The id of a job to wait for. Raises `InvalidOption` for one that lies in another file."""
+        desk = getattr(job, "desk", None)
+        if desk is not None and desk.place != self._maker.place:
+            raise InvalidOption(
+                f"after: {job} lies in {desk.database.path}, where other jobs can not wait for it; "
+                "let its task enqueue what comes after"
+            )
+        return number_of(job)
 
 
 def keyed(call: Call[Any], flow: FlowMold, *, takes_result: bool = False) -> Flow:

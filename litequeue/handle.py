@@ -296,8 +296,7 @@ class Job(Generic[R]):
 
     @property
     def _identity(self) -> tuple[int, object]:
-        database = self._desk.database
-        return self.id, id(database) if database.in_memory else database.path
+        return self.id, self._desk.place
 
     def _arguments(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
         if self._call is None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from .job import NewJobs, Rule
 from .keys import KeyOption
-from .options import UNSET, Options, require_partners
+from .options import UNSET, Numbered, Options, require_partners
 from .retention import Kept
 
 
@@ -23,7 +23,7 @@ class FlowMold:
     max_wait: int | None
     key: KeyOption | None
     rule: Rule
-    after: tuple[int, ...]
+    after: tuple[Numbered | int, ...]
     runs_on: str
     on_success: Any
     on_failure: Any

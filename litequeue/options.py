@@ -111,7 +111,7 @@ class Options:
     rate: Rate = UNSET
     burst: int = UNSET
     key: KeyOption = UNSET
-    after: tuple[int, ...] = UNSET
+    after: tuple[Numbered | int, ...] = UNSET
     on_success: Any = UNSET
     on_failure: Any = UNSET
     on_parent_failure: str = UNSET
@@ -335,9 +335,17 @@ def _one_of(value: object, what: str, *choices: str) -> str:
     return str(value)
 
 
-def _after(value: Any) -> tuple[int, ...]:
+def _after(value: Any) -> tuple[Numbered | int, ...]:
     given = value if isinstance(value, Iterable) and not isinstance(value, (str, bytes)) else [value]
-    return tuple(whole(getattr(job, "id", job), "a job in after", 1, 2**63 - 1) for job in given)
+    jobs = tuple(given)
+    for job in jobs:
+        number_of(job)
+    return jobs
+
+
+def number_of(job: object) -> int:
+    """The id of a job in `after`, given as a handle or as that very number. Raises `InvalidOption`."""
+    return whole(getattr(job, "id", job), "a job in after", 1, 2**63 - 1)
 
 
 def _node(value: Any, what: str) -> Any:

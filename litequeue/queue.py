@@ -87,7 +87,7 @@ class Queue(Declarations, Doors):
         self.maxsize = whole(maxsize, "maxsize", 0, 2**62)
         self.max_payload = whole(max_payload, "max_payload", 1, 1 << 30)
         super().__init__()
-        self._caster = Caster(self, self._plain)
+        self.caster = Caster(self, self._plain)
         self._durability = Durability(durability)
         self._rng: Random | None = None
         self._opened: Desk | None = None
@@ -167,18 +167,18 @@ class Queue(Declarations, Doors):
 
     def submit(self, call: Call[R]) -> Job[R]:
         """Store one checked call; `enqueue` in all its forms ends here."""
-        mold = self._caster.mold(call)
+        mold = self.caster.mold(call)
         if mold.flow is not None or self.hooks.prepares:
             job: Job[R] = self.submit_node(call)
             return job
-        return self._store([self._caster.cast(mold, call)], mold.connection)[0]
+        return self._store([self.caster.cast(mold, call)], mold.connection)[0]
 
     def submit_node(self, node: Node) -> Any:
         """Store a whole graph of calls in one transaction; the job of its end, or the group of them."""
         return self._store_all([node])[0]
 
     def _store_all(self, nodes: Iterable[object]) -> list[Any]:
-        jobs, connection, ends = self._caster.cast_all(nodes)
+        jobs, connection, ends = self.caster.cast_all(nodes)
         if ends is None:
             return self._store(jobs, connection)
         desk = self.desk_for(connection)
@@ -261,7 +261,7 @@ class Queue(Declarations, Doors):
     @property
     def schedules(self) -> Schedules:
         """The schedules of this file."""
-        return Schedules(self, self._caster.template)
+        return Schedules(self, self.caster.template)
 
     # --- the file ----------------------------------------------------------------------------------
 

@@ -28,6 +28,7 @@ from .options import NO_OPTIONS, CallOptions, Options, checked, text_name, whole
 from .tags import Types, hints, named_types
 
 if TYPE_CHECKING:
+    from .casting import Caster
     from .handle import Job, JobGroup
     from .hooks import Hooks
     from .schedules import Schedules
@@ -57,6 +58,10 @@ class Producer(Protocol):
     @property
     def hooks(self) -> Hooks:
         """The hooks and the middleware that were declared with it."""
+
+    @property
+    def caster(self) -> Caster:
+        """Who makes jobs of its calls."""
 
     @property
     def place(self) -> object:

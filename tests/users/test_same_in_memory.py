@@ -18,6 +18,7 @@ DIFFERENT = {
     "test_of_a_connection_of_yours_nobody_knows_when_it_commits": "a connection of one's own",
     "test_a_row_that_was_damaged_is_paused_and_hurts_no_other": "likewise",
     "test_eight_workers_make_each_job_once": "other processes",
+    "test_a_job_of_another_handle_on_the_file": "a file that has two names",
     "test_the_newest_are_those_that_counting_finds": "no file at all, and Hypothesis wants it in one class",
 }
 

@@ -152,6 +152,61 @@ class TestChains(WorkflowCase):
         self.assertEqual(asyncio.run(program()), 4)
 
 
+class TestSeveralQueues(WorkflowCase):
+    """A graph of calls that were declared with different queues."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.mails = self.make_queue("mails")
+        self.mail: Any = self.mails.task(name="mail")(self.sent)
+
+    def sent(self, *args: object) -> str:
+        self.calls.append(("mail", *args))
+        return "sent"
+
+    def test_each_call_goes_to_its_own_queue(self) -> None:
+        for node in (
+            self.add.call(1) | self.mail | self.double.call(),
+            group([self.add.call(1), self.mail.call("x")]) | self.note,
+            self.add.using(on_success=self.mail.call()).call(1),
+        ):
+            self.queue.delete()
+            self.mails.delete()
+            self.queue.enqueue_many([node])
+            with self.subTest(node):
+                (mail,) = self.mails.jobs()
+                self.assertEqual(mail.task, "mail")
+                self.assertNotIn("mail", {job.task for job in self.queue.jobs()})
+
+    def test_they_run_one_after_the_other(self) -> None:
+        job = (self.add.call(1) | self.mail | self.note).enqueue()
+        self.queue.drain(queues=["default", "mails"])
+        self.assertEqual(job.result(0), "sent")
+        self.assertEqual(self.calls, [("add", 1), ("mail", 2), ("note", "sent")])
+
+    def test_the_queue_that_is_asked_to_store_takes_those_of_one_other(self) -> None:
+        fast = self.make_queue("fast")
+        for node in (self.add.call(1) | self.double, self.add.using(on_failure=self.note.call()).call(1)):
+            fast.enqueue_many([node])
+        self.assertEqual(([job.queue for job in fast.jobs()], self.queue.jobs()), (["fast"] * 4, []))
+
+    def test_an_option_of_the_call_goes_first(self) -> None:
+        job = (self.add.call(1) | self.mail.using(queue="slow").call()).enqueue()
+        self.assertEqual(job.queue, "slow")
+
+    def test_a_call_that_belongs_to_another_file_is_refused(self) -> None:
+        elsewhere = self.make_queue(path=self.folder / "other.db")
+        theirs: Any = elsewhere.task(name="theirs")(self.sent)
+        for node in (
+            self.add.call(1) | theirs,
+            group([self.add.call(1), theirs.call()]),
+            self.add.using(on_failure=theirs.call()).call(1),
+        ):
+            with self.subTest(node), self.assertRaisesRegex(InvalidOption, "theirs belongs to .*other.db"):
+                node.enqueue()
+        self.assertEqual((self.queue.jobs(), elsewhere.jobs()), ([], []))
+
+
 class TestMistakes(WorkflowCase):
     def setUp(self) -> None:
         super().setUp()
@@ -372,6 +427,22 @@ class TestAfter(WorkflowCase):
     def test_its_result_is_not_passed(self) -> None:
         self.note.using(after=self.add.enqueue(1)).enqueue("x")
         self.assertEqual(self.run_all()[-1], ("note", "x"))
+
+    def test_a_job_of_another_file_is_refused(self) -> None:
+        others = [self.make_queue(path=path) for path in (self.folder / "other.db", ":memory:")]
+        in_memory = self.make_queue(path=":memory:")
+        for queue, other in ((self.queue, others[0]), (self.queue, others[1]), (in_memory, others[1])):
+            theirs = other.enqueue("app:f", args=())
+            with self.subTest(other), self.assertRaisesRegex(InvalidOption, "after: <Job [12]> lies in"):
+                queue.enqueue("app:g", args=(), after=[theirs])
+            self.assertEqual(queue.jobs(), [])
+
+    def test_a_job_of_another_handle_on_the_file(self) -> None:
+        (self.folder / "link.db").symlink_to(self.path)
+        parent = self.add.enqueue(1)
+        for path in (self.path, self.folder / "link.db"):
+            known = self.make_queue(path=path).job(parent.id)
+            self.assertEqual(self.note.using(after=known).enqueue("x").parents, [parent])
 
     def test_parents_in_other_queues(self) -> None:
         parent = self.add.using(queue="other").enqueue(1)
