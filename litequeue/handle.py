@@ -266,7 +266,8 @@ class Job(Generic[R]):
     def retry(self, *, fresh: bool = False) -> None:
         """Run a failed or cancelled job again, failures back to 0. Raises `NotAllowed` for others.
 
-        Its finished steps are not run again, unless it is to start afresh.
+        Its finished steps are not run again, unless it is to start afresh. Those that were cancelled because
+        of it come along; neither they nor it expire any more.
         """
         self._desk.store.retry(self.id, fresh=fresh)
         self.refresh()

@@ -593,6 +593,15 @@ class Retrying(FlowCase):
         self.assertEqual([self.job(id).pending for id in line], [1, 1, 1])
         self.assertEqual(self.drain(), [parent, *line])
 
+    def test_neither_it_nor_they_expire_any_more(self) -> None:
+        expires_at = self.in_seconds(5)
+        jobs = (new(expires_at=expires_at), new(expires_at=expires_at, parents=behind(0)))
+        parent, child = (each.id for each in self.submit_all(*jobs))
+        self.run_and("fail", parent)
+        self.store.retry(parent)
+        self.clock.advance(6)
+        self.assertEqual(self.drain(), [parent, child])
+
     def test_also_before_a_claim_has_cancelled_them(self) -> None:
         parent, *line = (
             each.id for each in self.submit_all(new(), *(new(parents=behind(n)) for n in range(3)))
