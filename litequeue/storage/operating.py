@@ -15,7 +15,11 @@ SET state = 'cancelled', retention = {settling.KEPT_CANCELLED}, reason = 'cancel
 WHERE id = :id AND state IN ('scheduled', 'blocked', 'ready')
 """
 CANCEL_UNSTARTED = f"{CANCEL_WAITING} AND started_at IS NULL"
-CANCEL_RUNNING = "UPDATE litequeue_job SET cancelling = 1 WHERE id = :id AND state = 'running'"
+CANCEL_RUNNING = """
+UPDATE litequeue_job
+SET cancelling = 1, message = coalesce(:message, iif(cancelling, message, NULL))
+WHERE id = :id AND state = 'running'
+"""
 RETRY = f"""
 UPDATE litequeue_job
 SET state = 'ready', reason = NULL, message = NULL, failures = 0, crashes = 0, run_at = :now,
@@ -69,7 +73,7 @@ def cancel(connection: Connection, id: int, now: int, message: str | None) -> bo
     if _cancel_waiting(connection, id, now, message):
         flow.expire(connection, now)
         return True
-    return _ask_to_stop(connection, id)
+    return _ask_to_stop(connection, id, message)
 
 
 def cancel_unstarted(connection: Connection, ids: Iterable[int], now: int) -> list[int]:
@@ -85,7 +89,7 @@ def cancel_tree(connection: Connection, id: int, now: int, message: str | None) 
     """Cancel a job and all below it, whatever ends they wait for; how many."""
     done = 0
     for each in [id, *flow.descendants(connection, id)]:
-        done += _cancel_waiting(connection, each, now, message) or _ask_to_stop(connection, each)
+        done += _cancel_waiting(connection, each, now, message) or _ask_to_stop(connection, each, message)
     if done:
         flow.expire(connection, now)  # not before: none of them ends because of another
     return done
@@ -96,8 +100,9 @@ def _cancel_waiting(connection: Connection, id: int, now: int, message: str | No
     return connection.execute(CANCEL_WAITING, values).rowcount == 1
 
 
-def _ask_to_stop(connection: Connection, id: int) -> bool:
-    return connection.execute(CANCEL_RUNNING, {"id": id}).rowcount == 1
+def _ask_to_stop(connection: Connection, id: int, message: str | None) -> bool:
+    values = {"id": id, "message": message and settling.storable(message)}
+    return connection.execute(CANCEL_RUNNING, values).rowcount == 1
 
 
 def retry(connection: Connection, id: int, now: int, *, fresh: bool) -> bool:

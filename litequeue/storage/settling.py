@@ -29,6 +29,7 @@ _COMPLETED = "iif(cancelling, 'cancelled', 'completed')"
 _SCHEDULED = "iif(cancelling, 'cancelled', 'scheduled')"
 _FAILED = "iif(cancelling, 'cancelled', 'failed')"
 _READY = "iif(cancelling, 'cancelled', 'ready')"
+_MESSAGE = "iif(cancelling, coalesce(message, :message), :message)"  # what the operator said goes first
 _CRASHED = """(CASE WHEN cancelling THEN 'cancelled' WHEN ack = 'early' THEN 'failed'
                  WHEN crashes + 1 >= coalesce(max_crashes, :max_crashes) THEN 'failed' ELSE 'ready' END)"""
 
@@ -36,7 +37,8 @@ COMPLETE = f"""
 UPDATE litequeue_job
 SET state = {_COMPLETED}, retention = {_KEPT.format(state=_COMPLETED)},
     reason = iif(cancelling, 'cancelled', NULL),
-    finished_at = ?, worker = NULL, cancelling = 0, message = NULL, result = ?, result_codec = ?,
+    finished_at = ?, worker = NULL, cancelling = 0, message = iif(cancelling, message, NULL),
+    result = ?, result_codec = ?,
     started_at = coalesce(started_at, ?)
 WHERE id = ? AND attempt = ? AND state = 'running'
 """
@@ -46,7 +48,8 @@ COMPLETE_ALL = f"""
 UPDATE litequeue_job NOT INDEXED
 SET state = {_COMPLETED}, retention = {_KEPT.format(state=_COMPLETED)},
     reason = iif(cancelling, 'cancelled', NULL),
-    finished_at = ?, worker = NULL, cancelling = 0, message = NULL, result = NULL, result_codec = NULL,
+    finished_at = ?, worker = NULL, cancelling = 0, message = iif(cancelling, message, NULL),
+    result = NULL, result_codec = NULL,
     started_at = coalesce(started_at, ?)
 WHERE id IN (SELECT value FROM json_each(?)) AND attempt = ? AND state = 'running'
 RETURNING id
@@ -66,7 +69,7 @@ FAIL = f"""
 UPDATE litequeue_job
 SET state = {_FAILED}, retention = {_KEPT.format(state=_FAILED)},
     reason = iif(cancelling, 'cancelled', :reason),
-    finished_at = :now, worker = NULL, cancelling = 0, message = :message,
+    finished_at = :now, worker = NULL, cancelling = 0, message = {_MESSAGE},
     failures = min(failures, 1000000000) + 1,  -- one that was written by hand may leave no room to count
     started_at = coalesce(started_at, :now)
 WHERE id = :id AND attempt = :attempt AND state = 'running'
@@ -81,7 +84,7 @@ WHERE id = :id AND attempt = :attempt AND state = 'running'
 CANCEL = f"""
 UPDATE litequeue_job
 SET state = 'cancelled', retention = {KEPT_CANCELLED}, reason = 'cancelled', finished_at = :now,
-    worker = NULL, cancelling = 0, message = :message, started_at = coalesce(started_at, :now)
+    worker = NULL, cancelling = 0, message = {_MESSAGE}, started_at = coalesce(started_at, :now)
 WHERE id = :id AND attempt = :attempt AND state = 'running'
 """
 # Its worker died under it: once more, unless that was too often, or once was all it wanted.
@@ -93,7 +96,7 @@ SET state = {_CRASHED}, retention = {_KEPT.format(state=_CRASHED)},
     finished_at = iif(cancelling OR ack = 'early' OR crashes + 1 >= coalesce(max_crashes, :max_crashes),
                       :now, NULL),
     crashes = min(crashes, 1000000000) + 1, expires_at = NULL, worker = NULL, cancelling = 0,
-    message = :message
+    message = {_MESSAGE}
 WHERE id = :id AND attempt = :attempt AND state = 'running'
 """
 # It would wait again, but while it ran a newer job with its unique key came to wait in its place.

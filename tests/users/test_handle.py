@@ -24,6 +24,7 @@ from litequeue import (
     Task,
     current_job,
 )
+from litequeue.job import NewWorker, Turn, Want
 from tests.users.case import QueueCase
 from tests.users.things import Color, Point, add, echo, fail, move
 from tests.worker.case import until, wait_for
@@ -205,6 +206,37 @@ class TestEnds(HandleCase):
         self.assertEqual((caught.exception.job_id, caught.exception.reason), (job.id, "changed my mind"))
         again = pickle.loads(pickle.dumps(caught.exception))
         self.assertEqual((again.job_id, again.reason), (job.id, "changed my mind"))
+
+    def test_a_job_that_was_cancelled_while_it_ran_says_why_however_it_ended(self) -> None:
+        def stopped(end: BaseException | None, *reasons: str | None) -> Job[Any]:
+            def work() -> None:
+                for reason in reasons:
+                    job.cancel(reason)
+                if end is not None:
+                    raise end
+
+            job: Job[Any] = self.queue.task(name="work")(work).enqueue()
+            self.queue.drain()
+            return job.refresh()
+
+        ends = (None, OSError("broken"), RetryLater(5), Snooze(5), Reject("bad"), Cancel("mine"))
+        for end in ends:
+            with self.subTest(end=end):
+                job = stopped(end, "first", "why", None)
+                self.assertEqual((job.reason, job.snapshot.message), ("cancelled", "why"))
+                self.assertRaisesRegex(JobCancelled, "why", job.result, 0)
+        self.assertEqual(stopped(Cancel("mine"), None).snapshot.message, "mine")
+        self.assertIsNone(stopped(None, None).snapshot.message)
+
+    def test_a_job_that_was_cancelled_before_its_worker_died_says_why(self) -> None:
+        job = self.add.enqueue(1)
+        dead = self.queue.desk.workers.sign_on(NewWorker("host", 1, ("default",), 1, 1))
+        self.queue.desk.store.take_turn(dead, Turn(wants=(Want("default", 1, 1),)))
+        job.cancel("why")
+        self.queue.desk.workers.vanish(dead)
+        self.clock.advance(1)
+        self.queue.desk.workers.reap()
+        self.assertEqual((job.refresh().reason, job.snapshot.message), ("cancelled", "why"))
 
     def test_a_job_that_expired(self) -> None:
         job = self.add.using(expires=5).enqueue(1)
