@@ -14,8 +14,12 @@ from .teller import Teller
 
 
 def declare(queue: Queue, tasks: Iterable[Task[..., Any]]) -> None:
-    """Store the schedules of these tasks, and say which of their modules are no longer declared."""
-    for name in queue.schedules.declare(tasks):
+    """Store the schedules of these tasks, and say which are for another file or are no longer declared."""
+    known = list(tasks)
+    for name, place in {task.name: task.producer.place for task in known if task.timing is not None}.items():
+        if place != queue.place:
+            log.info("leave schedule=%s: its queue writes to %s", name, place)
+    for name in queue.schedules.declare(known):
         log.warning("lose schedule=%s: no task declares it any more, so it does not fire", name)
 
 

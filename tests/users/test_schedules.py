@@ -22,6 +22,7 @@ from litequeue.resolve import Resolver
 from litequeue.storage.checks import broken
 from litequeue.testing import in_memory
 from litequeue.timing import Timing
+from litequeue.worker.firing import declare
 from tests.repository import ROOT
 from tests.users.case import QueueCase
 
@@ -395,6 +396,14 @@ class TestSeveralQueues(QueueCase):
         mails = self.make_queue(path=self.other)
         self.start(mails, self.app)
         self.assertEqual(self.lanes(mails), {"many_app:mail": "default"})
+
+    def test_a_worker_says_which_it_leaves_to_those_of_another_file(self) -> None:
+        with self.assertLogs("litequeue", "INFO") as logged:
+            declare(self.queue, Resolver({}, self.queue, [self.app]).declared())
+        self.assertEqual(
+            [record.getMessage() for record in logged.records],
+            [f"leave schedule=many_app:mail: its queue writes to {self.other.resolve()}"],
+        )
 
     def test_a_path_through_a_link_is_the_same_file(self) -> None:
         self.start(self.queue, self.app)
