@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from sqlite3 import Connection
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .codec import byte_size, call_writer
+from .codec import Codec, byte_size, call_writer
 from .context import current_job
 from .errors import InvalidOption, InvalidTask, PayloadTooLarge, shown
 from .graphs import Caller, Payload, keyed
@@ -94,10 +94,15 @@ class Caster:
             raise names_one_instant(call.task.name)
         payload = self.payload(call)
         batch = mold.cast((payload,), 0)
-        asked = Flow() if flow is None else keyed(call, flow)
+        asked = Flow() if flow is None else keyed(call, flow, self.codec)
         return template(
             batch._replace(flow=None if asked == Flow() else asked), mold.delay, mold.expires
         ), payload
+
+    @property
+    def codec(self) -> Codec:
+        """How the jobs are encoded."""
+        return self._queue.codec
 
     @property
     def place(self) -> object:

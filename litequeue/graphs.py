@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from sqlite3 import Connection
 from typing import Any, Protocol
 
+from .codec import Codec
 from .errors import InvalidOption
 from .job import Flow, NewJobs, Parent, Rule
 from .keys import KeyOption, key_of
@@ -23,6 +24,10 @@ class Maker(Protocol):
     @property
     def place(self) -> object:
         """Where they lie."""
+
+    @property
+    def codec(self) -> Codec:
+        """How they are encoded."""
 
     def maker_of(self, call: Call[Any], home: Producer) -> Maker:
         """The one for a call in a graph that belongs to `home`. Raises `InvalidOption`."""
@@ -91,7 +96,7 @@ class Caller:
         if flow.runs_on == "end" and not step.is_outcome:
             before = tuple(edge._replace(runs_on="end") for edge in before)
         parents = (*before, *(Parent(id, runs_on=flow.runs_on) for id in map(self._id_here, flow.after)))
-        wanted = keyed(call, flow, takes_result=step.takes is not None)._replace(
+        wanted = keyed(call, flow, maker.codec, takes_result=step.takes is not None)._replace(
             parents=parents, takes=step.takes, only_with=step.only_with
         )
         batch = mold.cast((maker.payload(call),), self._now)
@@ -108,12 +113,12 @@ class Caller:
         return number_of(job)
 
 
-def keyed(call: Call[Any], flow: FlowMold, *, takes_result: bool = False) -> Flow:
-    """The flow of a job with the keys that its arguments make."""
+def keyed(call: Call[Any], flow: FlowMold, codec: Codec, *, takes_result: bool = False) -> Flow:
+    """The flow of a job with the keys that its arguments make, as the codec writes them."""
     task = call.task
 
     def key(option: KeyOption) -> str:
-        about = (task.name, task.signature, task.types, call.args, call.kwargs)
+        about = (task.name, task.signature, task.types, codec, call.args, call.kwargs)
         return key_of(option, *about, takes_result=takes_result)
 
     limit_key = None if flow.key is None else key(flow.key)

@@ -6,7 +6,7 @@ import inspect
 import json
 from collections.abc import Callable, Mapping, Sequence
 
-from .codec import JSON
+from .codec import JSON, Codec, JsonCodec
 from .errors import BadArguments, EncodingError, InvalidOption, shown
 from .tags import Types
 
@@ -34,6 +34,7 @@ def key_of(
     task: str,
     signature: inspect.Signature | None,
     types: Types,
+    codec: Codec,
     args: Sequence[object],
     kwargs: Mapping[str, object],
     *,
@@ -65,7 +66,7 @@ def key_of(
             why = ", or it is the result of a parent, which is not known yet" if takes_result else ""
             raise BadArguments(f"{task} has no argument {missing[0]!r} to make a key of{why}")
         named = {name: named[name] for name in option}
-    return _digest(task, named, types)
+    return _digest(task, named, types, codec)
 
 
 def _named(
@@ -84,9 +85,10 @@ def _named(
     return {name: value for name, value in {**named, **starred}.items() if value is not _RESULT}
 
 
-def _digest(task: str, named: Mapping[str, object], types: Types) -> str:
+def _digest(task: str, named: Mapping[str, object], types: Types, codec: Codec) -> str:
+    writer = codec if isinstance(codec, JsonCodec) else JSON  # which may have been told of types of its own
     try:
-        tree = json.loads(JSON.encode(dict(named), types))
+        tree = json.loads(writer.encode(dict(named), types))
     except EncodingError as error:
         raise InvalidOption(
             f"no key can be made of the arguments of {task}: {error}; give a text or a function as the key"

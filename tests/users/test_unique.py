@@ -6,9 +6,9 @@ import enum
 from datetime import timedelta
 from typing import Any
 
-from litequeue import BadArguments, DuplicateJob, InvalidOption, QueueFull, State, group
+from litequeue import JSON, BadArguments, DuplicateJob, InvalidOption, QueueFull, State, group
 from tests.users.case import QueueCase, run_python
-from tests.users.things import add, echo
+from tests.users.things import Color, add, echo
 
 
 class UniqueCase(QueueCase):
@@ -155,6 +155,18 @@ class TestKeys(UniqueCase):
     def test_an_argument_that_is_not_there_is_told(self) -> None:
         with self.assertRaisesRegex(BadArguments, "work has no argument 'customer'"):
             self.declare(unique=("customer",)).enqueue(1)
+
+    def test_the_types_that_the_codec_of_the_queue_knows(self) -> None:
+        queue = self.make_queue("colors", codec=JSON.knowing(Color))
+        task: Any = queue.task(name="paint", unique=True, key=("color",), max_running=1)(
+            lambda color, text="": text
+        )
+        red = task.enqueue(Color.RED)
+        self.assertEqual([task.enqueue(Color.RED), task.enqueue(Color.BLUE) == red], [red, False])
+        queue.schedules.add("again", task.call(Color.RED), every=60)
+        self.assertEqual(queue.drain(), 2)
+        self.clock.advance(60)
+        self.assertEqual(queue.drain(), 1)
 
     def test_arguments_that_are_no_json_are_told(self) -> None:
         class Own(enum.Enum):
