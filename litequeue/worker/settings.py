@@ -26,7 +26,7 @@ class WorkerOptions:
 
     def __post_init__(self) -> None:
         whole(self.threads, "threads", 1, 1000)
-        whole(self.async_slots, "async_slots", 0, 1_000_000)
+        whole(self.async_slots, "async_slots", 1, 1_000_000)
         whole(self.processes, "processes", 0, 1000)
         if self.max_jobs is not None:
             whole(self.max_jobs, "max_jobs", 1, 2**62)

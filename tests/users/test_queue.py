@@ -562,7 +562,7 @@ class TestLanes(QueueCase):
         bad: tuple[dict[str, Any], ...] = (
             *({"queues": value} for value in ("mail", [], 5, [""], [5])),
             *({"threads": value} for value in (0, -1, True, 1.0, "2")),
-            *({"async_slots": value} for value in (-1, True)),
+            *({"async_slots": value} for value in (-1, 0, True)),
             *({"processes": value} for value in (-1, True, 1.5)),
             *({"max_jobs": value} for value in (0, True, "1")),
             *({"grace": value} for value in (-1, float("nan"), float("inf"), True)),

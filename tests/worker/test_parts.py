@@ -379,7 +379,7 @@ class BellCase(QuietCase):
 class Options(QuietCase):
     def test_sizes_that_make_no_worker_are_refused(self) -> None:
         bad: list[dict[str, Any]] = [
-            {"threads": 0}, {"threads": True}, {"async_slots": -1}, {"processes": -1}, {"max_jobs": 0},
+            {"threads": 0}, {"threads": True}, {"async_slots": 0}, {"processes": -1}, {"max_jobs": 0},
             {"burst": 1}, {"queues": ()}, {"queues": ("",)},
         ]  # fmt: skip
         for options in bad:
