@@ -185,7 +185,8 @@ class _Drain:
         if not isinstance(transaction, TaskTransaction) or not transaction.is_open:
             return False
         if not isinstance(settlement, Complete):
-            return transaction.end(lambda _: False)
+            transaction.roll_back()
+            return False
         ended: list[Ended] = []
         told = ended.extend if self._knowledge.is_heard else None
         try:

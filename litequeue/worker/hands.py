@@ -249,7 +249,7 @@ class Hands:
             return outcome
         settlement = outcome.settlement
         if not isinstance(settlement, Complete):
-            transaction.end(lambda _: False)
+            transaction.roll_back()
             return outcome
         note = outcome.assignment.mailbox.take(outcome.assignment.claimed)
         ended: list[Ended] = []

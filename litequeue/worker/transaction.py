@@ -10,7 +10,7 @@ from typing import Any
 
 from ..errors import DatabaseError, LiteQueueError
 from ..storage.database import Database
-from ..storage.transactions import Lent, put_away
+from ..storage.transactions import Lent, is_in_transaction, put_away
 from ..tasks import Task
 
 
@@ -46,7 +46,7 @@ class TaskTransaction:
         except BaseException:
             self._spoiled = True
             self.leave()
-            self.end(lambda _: False)
+            self.roll_back()
             raise
 
     def leave(self) -> None:
@@ -62,20 +62,28 @@ class TaskTransaction:
         if self._connection is not None and self._lent is not None:
             self.aborted = True
             self._lent.is_taken = True
-        self.end(lambda _: False)
+        self.roll_back()
+
+    def roll_back(self) -> None:
+        """Roll back, unless it had ended already."""
+        connection = self._take()
+        if connection is not None:
+            self._database.finish(connection, commit=False)
 
     def end(self, decide: Callable[[Connection], bool]) -> bool:
-        """Commit if `decide` says so, else roll back; False also when it had ended already."""
-        with self._lock:
-            connection, self._connection = self._connection, None
+        """Commit if `decide` says so, else roll back; False also when it had ended already.
+
+        Raises `DatabaseError` when the task had ended it by itself.
+        """
+        connection = self._take()
         if connection is None:
             return False
         commit = False
         try:
-            if not connection.in_transaction:
+            if not is_in_transaction(connection):
                 raise DatabaseError(
                     "the task itself ended its transaction, so its completion can not be part of it; "
-                    "leave COMMIT and ROLLBACK to litequeue"
+                    "leave COMMIT and ROLLBACK to litequeue, and the connection open"
                 )
             commit = decide(connection)
         finally:
@@ -86,6 +94,11 @@ class TaskTransaction:
         """Roll back unless it is over, for one whom a signal struck while he ended it."""
         if self._last is not None:
             self._database.abandon(self._last)
+
+    def _take(self) -> Connection | None:
+        with self._lock:
+            connection, self._connection = self._connection, None
+        return connection
 
 
 class NoTransaction:

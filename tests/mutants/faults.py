@@ -104,7 +104,7 @@ FAULTS = (
     Fault(
         "a task that failed keeps its writes",
         "worker/hands.py",
-        "        if not isinstance(settlement, Complete):\n            transaction.end(lambda _: False)",
+        "        if not isinstance(settlement, Complete):\n            transaction.roll_back()",
         "        if not isinstance(settlement, Complete):\n            transaction.end(lambda _: True)",
         ("tests.worker.test_transaction",),
     ),

@@ -42,6 +42,11 @@ class TransactionCase(FileCase):
         self.burst()
         return job.refresh().state, self.ledger
 
+    def drained(self, job: Job[Any]) -> tuple[State, list[Any]]:
+        """The same without a worker."""
+        self.queue.drain()
+        return job.refresh().state, self.ledger
+
 
 class Together(TransactionCase):
     def test_the_writes_are_seen_with_the_completion_and_not_before(self) -> None:
@@ -235,22 +240,42 @@ class EndedByOthers(TransactionCase):
         def work(how: str) -> None:
             with this_job().transaction() as connection:
                 connection.execute(INSERT, (1,))
-                {"commit": commit, "rollback": rollback}[how](connection)
+                {"commit": commit, "rollback": rollback, "close": Connection.close}[how](connection)
 
         task = self.declare(work)
-        for how in ("commit", "rollback"):
-            with self.subTest(how=how):
-                job = task.enqueue(how)
-                self.assertEqual(self.ended(job)[0], State.FAILED)
-                self.assertIn("leave COMMIT and ROLLBACK to litequeue", job.errors[0].message)
+        for how in ("commit", "rollback", "close"):
+            for run in (self.ended, self.drained):
+                with self.subTest(how=how, run=run):
+                    job = task.enqueue(how)
+                    self.assertEqual(run(job)[0], State.FAILED)
+                    self.assertIn("leave COMMIT and ROLLBACK to litequeue", job.errors[0].message)
 
-    def test_closing_the_connection_fails_the_job_and_the_worker_goes_on(self) -> None:
+    def test_what_it_raises_then_is_what_is_told(self) -> None:
+        def work(how: str, where: str) -> None:
+            with this_job().transaction() as connection:
+                {"commit": Connection.commit, "close": Connection.close}[how](connection)
+                if where == "inside":
+                    raise OSError("my own")
+            raise OSError("my own")
+
+        task = self.declare(work)
+        for how in ("commit", "close"):
+            for where in ("inside", "outside"):
+                for run in (self.ended, self.drained):
+                    with self.subTest(how=how, where=where, run=run):
+                        job = task.enqueue(how, where)
+                        self.assertEqual(run(job)[0], State.FAILED)
+                        self.assertEqual([each.message for each in job.errors], ["my own"])
+
+    def test_after_closing_the_connection_the_worker_goes_on(self) -> None:
         def work() -> None:
             with this_job().transaction() as connection:
                 connection.close()
 
         job, next_one = self.enqueue(work), self.enqueue(nothing)
-        self.assertEqual(self.ended(job)[0], State.FAILED)
+        with self.assertLogs("litequeue") as logged:
+            self.assertEqual(self.ended(job)[0], State.FAILED)
+        self.assertNotIn("foresaw", "".join(logged.output))
         self.assertEqual(next_one.refresh().state, State.COMPLETED)
 
     def test_a_deferred_constraint_fails_the_job(self) -> None:
