@@ -196,7 +196,10 @@ def _is_loading(module: ModuleType) -> bool:
 
 
 def attribute(module: ModuleType, dotted: str) -> object:
-    """What a module holds under a dotted name, through classes only and without running descriptors."""
+    """What a module holds under a dotted name, through classes only and without running descriptors.
+
+    Of a staticmethod it is the function, or the task, that was made one.
+    """
     found: object = module
     for part in dotted.split("."):
         if not isinstance(found, (ModuleType, type)) or (
@@ -204,7 +207,7 @@ def attribute(module: ModuleType, dotted: str) -> object:
         ):
             return None
         found = vars(found).get(part)
-    return found
+    return found.__func__ if type(found) is staticmethod else found
 
 
 def _is_library(path: str) -> bool:

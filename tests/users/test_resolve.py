@@ -78,6 +78,9 @@ class Holder:
     def method(self): ...
     @staticmethod
     def static(): ...
+    @staticmethod
+    @queue.task
+    def static_task(): ...
 
 class Meta(type):
     def __getattr__(cls, name): raise SystemExit("a metaclass was asked")
@@ -122,7 +125,7 @@ class TestWithoutApp(ResolveCase):
         self.write("bare/deep/orders.py", TASKS)
         self.write("my-script.py", TASKS)
         self.assert_found("app:fetch", "app:later", "shop.orders:fetch", "my-script:fetch")
-        self.assert_found("bare.deep.orders:fetch")
+        self.assert_found("bare.deep.orders:fetch", "app:Holder.static_task")
         found = self.judge("app:Holder.inside", "app:Holder.task", "app:alias")
         self.assertEqual(
             [task for task, _ in found.values()], ["app:Holder.inside", "app:fetch", "app:fetch"]
@@ -333,7 +336,8 @@ class TestWithApp(ResolveCase):
     def test_its_tasks_and_plain_functions_run_and_nothing_else(self) -> None:
         self.write("aside.py", MARK)
         found = self.judge(
-            "app:fetch", "send-mail", "app:Holder.inside", "app:later", "app:plain", apps=["app"]
+            *("app:fetch", "send-mail", "app:Holder.inside", "app:later", "app:plain", "app:Holder.static"),
+            apps=["app"],
         )
         self.assertEqual([task for task, _ in found.values()], list(found))
         self.assert_refused(
