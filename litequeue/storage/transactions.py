@@ -132,14 +132,6 @@ def _wrest(connection: Connection, *, is_shared: bool) -> None:
         hurry.cancel()
 
 
-def is_in_transaction(connection: Connection) -> bool:
-    """Whether it is in a transaction still: who writes through it may have ended that, or have closed it."""
-    try:
-        return connection.in_transaction
-    except sqlite3.ProgrammingError:
-        return False
-
-
 def put_away(lent: Lent) -> None:
     """Close what was rolled back under the hands of a block, now that it was left."""
     if lent.is_taken and lent.ended and lent.connection is not None and lent.identity is not None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from ..errors import DatabaseError, LiteQueueError
 from ..storage.database import Database
-from ..storage.transactions import Lent, is_in_transaction, put_away
+from ..storage.transactions import Lent, is_inside, put_away
 from ..tasks import Task
 
 
@@ -80,7 +80,7 @@ class TaskTransaction:
             return False
         commit = False
         try:
-            if not is_in_transaction(connection):
+            if not is_inside(connection):
                 raise DatabaseError(
                     "the task itself ended its transaction, so its completion can not be part of it; "
                     "leave COMMIT and ROLLBACK to litequeue, and the connection open"
