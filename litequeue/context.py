@@ -192,7 +192,7 @@ class RunningJob:
         With `transaction=True` the function gets a connection to the queue's file as its first argument, and
         what it writes commits together with its result, or not at all. Inside `transaction()` a step is part
         of that, and kept only if the job completes. Raises `EncodingError` when the result can not be stored,
-        `LeaseLost` when another attempt owns the job by now.
+        which fails the job if nobody catches it, `LeaseLost` when another attempt owns the job by now.
         """
         steps = self._own_steps()
         if steps.is_async and threading.get_ident() == self._thread:
@@ -221,6 +221,10 @@ class RunningJob:
         if self._steps is None:
             self._steps = self._make_steps()
         return self._steps
+
+    def has_refused(self, error: BaseException) -> bool:
+        """Whether this is what a step raised whose result can not be stored; the worker asks this."""
+        return self._steps is not None and self._steps.has_refused(error)
 
     def ask_to_stop(self) -> None:
         """Let `cancelled` be true from now on; the worker calls this."""

@@ -64,6 +64,11 @@ class Steps:
         self._limit = limit
         self._lock = threading.Lock()
         self._begun: set[str] = set()
+        self._refused: list[EncodingError] = []
+
+    def has_refused(self, error: BaseException) -> bool:
+        """Whether this says that a step was done and can not be kept, so that it would be done again."""
+        return any(each is error for each in self._refused)
 
     def run(self, work: Work) -> Any:
         """Do a step, or give what it returned before."""
@@ -134,10 +139,10 @@ class Steps:
         what = f"the result of the step {work.name!r}"
         try:
             body = result_body(self._codec, value, self._types_for(work), self._limit, what)
-        except PayloadTooLarge:
-            raise
         except EncodingError as error:
-            raise EncodingError(f"{what}: {error}") from error
+            refused = error if isinstance(error, PayloadTooLarge) else EncodingError(f"{what}: {error}")
+            self._refused.append(refused)
+            raise refused from (None if refused is error else error)
         return StoredResult(body, self._codec.name)
 
     def _decoded(self, work: Work, found: StoredResult) -> Any:

@@ -185,6 +185,8 @@ class Execution:
                 return Release(lease)
             case Reject():
                 return Fail(lease, failure_of(error, "rejected"))
+            case EncodingError() if assignment.running.has_refused(error):
+                return Fail(lease, failure_of(error, "error"))  # once more would only have its effects twice
             case asyncio.CancelledError() if assignment.running.cancelled:
                 return Cancelled(lease)
             case TaskTimeout():

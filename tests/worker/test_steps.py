@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import product
 from sqlite3 import Connection
 from typing import Any
 from unittest import mock
@@ -211,6 +213,36 @@ class Refused(StepCase):
         error = self.error_of(lambda: this_job().step("find", lambda: "x" * 101))
         self.assertIsInstance(error, PayloadTooLarge)
         self.assertRegex(str(error), r"the result of the step 'find' takes 103 bytes")
+
+    def test_a_step_that_can_not_be_kept_is_not_done_again(self) -> None:
+        def effect(result: object) -> object:
+            self.ran.append(result)
+            return result
+
+        def work(result: str) -> None:
+            this_job().step("one", effect, object if result == "odd" else "x" * 2_000)
+
+        async def work_async(result: str) -> None:
+            await this_job().astep("one", effect, object if result == "odd" else "x" * 2_000)
+
+        self.queue = self.make_queue(max_payload=1_000)
+        for number, (function, result) in enumerate(product((work, work_async), ("odd", "large")), 1):
+            with self.subTest(function=function.__name__, result=result):
+                job = self.declare(function, retry=AGAIN).enqueue(result)
+                self.burst()
+                self.assertEqual((job.refresh().state, job.attempt), (State.FAILED, 1))
+                self.assertEqual(len(self.ran), number)
+
+    def test_one_whose_task_goes_on_without_it_is_tried_again_for_other_reasons(self) -> None:
+        def work() -> None:
+            with suppress(EncodingError):
+                this_job().step("one", object)
+            if this_job().attempt == 1:
+                raise OSError
+
+        job = self.declare(work, retry=AGAIN).enqueue()
+        self.queue.drain()
+        self.assertEqual((job.refresh().state, job.attempt), (State.COMPLETED, 2))
 
     def test_what_it_wrote_goes_with_a_result_that_can_not_be_stored(self) -> None:
         def write(connection: Connection) -> object:
