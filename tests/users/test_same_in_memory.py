@@ -21,6 +21,7 @@ DIFFERENT = {
     "test_a_job_of_another_handle_on_the_file": "a file that has two names",
     "test_the_newest_are_those_that_counting_finds": "no file at all, and Hypothesis wants it in one class",
 }
+ON_FILES = (test_schedules.TestSeveralQueues,)  # its modules declare queues on files of their own
 
 
 class InMemory(QueueCase):
@@ -49,7 +50,10 @@ def cases(module: ModuleType) -> list[type[QueueCase]]:
     return [
         value
         for value in vars(module).values()
-        if isinstance(value, type) and issubclass(value, QueueCase) and value.__module__ == module.__name__
+        if isinstance(value, type)
+        and issubclass(value, QueueCase)
+        and value.__module__ == module.__name__
+        and value not in ON_FILES
     ]
 
 
