@@ -194,14 +194,16 @@ class Database:
         if self._closed:
             return
         self.require_free()
-        with self._gate.held(Ticket()):
-            self._closed = True
-            self._let_go()
-            self.hints.close()
-            if self._side is not None:
-                self._side.close()
+        self._gate.alone(self._close)
 
     # --- inside ------------------------------------------------------------------------------------
+
+    def _close(self) -> None:
+        self._closed = True
+        self._let_go()
+        self.hints.close()
+        if self._side is not None:
+            self._side.close()
 
     def _reset(self) -> None:
         self._pid = os.getpid()

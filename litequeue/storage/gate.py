@@ -13,8 +13,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from sqlite3 import Connection
@@ -88,13 +87,13 @@ class Gate:
             raise ticket.error
         return ticket.result
 
-    @contextmanager
-    def held(self, ticket: Ticket) -> Iterator[None]:
-        """The lead for the length of a block, unless another ran the ticket's operation meanwhile."""
+    def alone(self, work: Callable[[], None]) -> None:
+        """Do what only one may do at a time; an error leaves nothing held, whoever keeps it."""
+        ticket = Ticket()
         try:
             try:
                 self.enter(ticket)
-                yield
+                work()
             finally:
                 self.leave(ticket)
         except BaseException:

@@ -211,8 +211,8 @@ class TestCommandLine(CommandCase):
 
     def test_what_nobody_would_name_so_can_still_be_looked_for(self) -> None:
         self.open()
-        for name in ("\x1b[31m", "a\nb", "", "%"):
-            self.enqueue(name, name or "x", tags='["%"]')
+        for name in ("\x1b[31m", "a\nb", "%"):
+            self.enqueue(name, name, tags='["%"]')
             self.assertEqual(self.cli("list", self.file, "--task", name, "--json").json[0]["task"], name)
-        self.assertEqual(len(self.cli("list", self.file, "--tag", "%", "--json").json), 4)
+        self.assertEqual(len(self.cli("list", self.file, "--tag", "%", "--json").json), 3)
         self.assertEqual(self.cli("list", self.file, "--tag", "_").code, 1)

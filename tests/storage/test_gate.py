@@ -5,8 +5,8 @@ from __future__ import annotations
 import signal
 import threading
 import unittest
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any
 from unittest import mock
@@ -48,6 +48,13 @@ class GateCase(unittest.TestCase):
         self.groups.append(len(group))
         leader.settled = True
 
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        ticket = Ticket()
+        self.gate.enter(ticket)
+        yield
+        self.gate.leave(ticket)
+
     def start(
         self, operation: Callable[[Any], Any] | None, results: list[Any] | None = None
     ) -> threading.Thread:
@@ -56,7 +63,7 @@ class GateCase(unittest.TestCase):
 
         def work() -> None:
             if operation is None:
-                with self.gate.held(Ticket()):
+                with self.held():
                     self.groups.append(0)
             else:
                 found = self.gate.pass_through(Ticket(operation))
@@ -92,20 +99,20 @@ class TestGate(GateCase):
 
     def test_all_that_wait_share_one_run(self) -> None:
         results: list[int] = []
-        with self.gate.held(Ticket()):
+        with self.held():
             threads = [self.start(partial(give, number), results) for number in range(5)]
         self.join(*threads)
         self.assertEqual((self.groups, sorted(results)), ([5], [0, 1, 2, 3, 4]))
 
     def test_they_run_in_the_order_of_their_coming(self) -> None:
         order: list[int] = []
-        with self.gate.held(Ticket()):
+        with self.held():
             threads = [self.start(partial(add, order, number)) for number in range(5)]
         self.join(*threads)
         self.assertEqual(order, [0, 1, 2, 3, 4])
 
     def test_who_wants_the_lead_is_not_overtaken(self) -> None:
-        with self.gate.held(Ticket()):
+        with self.held():
             threads = [self.start(op) for op in (lambda _: 1, lambda _: 2, None, lambda _: 3, lambda _: 4)]
         self.join(*threads)
         self.assertEqual(self.groups, [2, 0, 2])
@@ -162,7 +169,7 @@ class TestSignals(GateCase):
         def strike(_: Any) -> None:
             raise Struck
 
-        with self.gate.held(Ticket()):
+        with self.held():
             leader = threading.Thread(target=self.survive, args=(strike,), daemon=True)
             leader.start()
             self.until(lambda: len(self.gate._waiting) == 1)
@@ -183,7 +190,7 @@ class TestSignals(GateCase):
             raise Struck
 
         self.gate._run = strike_afterwards
-        with self.gate.held(Ticket()):
+        with self.held():
             leader = threading.Thread(target=self.survive, args=(lambda _: ran.append(0),), daemon=True)
             leader.start()
             self.until(lambda: len(self.gate._waiting) == 1)
@@ -193,16 +200,21 @@ class TestSignals(GateCase):
 
     def test_a_leader_struck_in_leaving_leaves_again(self) -> None:
         leave = self.gate.leave
-        strikes = [Struck()]
+        strikes: list[Struck] = []
 
         def struck(ticket: Ticket) -> None:
             if strikes:
                 raise strikes.pop()
             leave(ticket)
 
-        with mock.patch.object(self.gate, "leave", struck), self.assertRaises(Struck):
-            self.gate.pass_through(Ticket(lambda _: 1))
-        self.assertEqual(self.gate.pass_through(Ticket(lambda _: 2)), 2)
+        for lead in (
+            lambda: self.gate.pass_through(Ticket(lambda _: 1)),
+            lambda: self.gate.alone(lambda: None),
+        ):
+            strikes = [Struck()]
+            with mock.patch.object(self.gate, "leave", struck), self.assertRaises(Struck):
+                lead()
+            self.assertEqual(self.gate.pass_through(Ticket(lambda _: 2)), 2)
 
 
 class TestGroups(FileCase):
