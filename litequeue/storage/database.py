@@ -191,10 +191,9 @@ class Database:
     def close(self) -> None:
         """Close every connection; the operation that runs at the gate is finished first."""
         self.joined()  # lets go of what a fork left us
-        if self._closed:
-            return
-        self.require_free()
-        self._gate.alone(self._close)
+        if not self._closed:
+            self.require_free()
+            self._gate.alone(self._close)
 
     # --- inside ------------------------------------------------------------------------------------
 
