@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from tests.repository import ROOT, run_python
 
-FLIPS, CUTS, EDITS, SHUFFLES, LITTERS, FORGED, UNTYPED = 1000, 500, 500, 200, 100, 200, 60
+FLIPS, CUTS, EDITS, SHUFFLES, LITTERS, FORGED, UNTYPED = 700, 200, 300, 100, 50, 120, 30
 PATIENCE_SECONDS = 600
 
 
