@@ -32,6 +32,7 @@ class Line:
     unit: str = "/s"
     guarded: bool = True  # whether the gate may fail by it
     is_absolute: bool = False  # whether the figure itself is judged, and what stands beside only shown
+    loose: float = LOOSE  # by how many times the gate lets it be missed
     by_worst: bool = False  # whether the worst round is judged, and not the one in the middle
 
     def figure(self, rounds: Sequence[Round]) -> Figure:
@@ -65,7 +66,7 @@ class Line:
 
     def complaint(self, rounds: Sequence[Round]) -> str:
         """Return why a gate fails: what was measured, and what a noisy machine is allowed."""
-        least, most = number(self.least / LOOSE), number(self.most * LOOSE)
+        least, most = number(self.least / self.loose), number(self.most * self.loose)
         bound = f"at most {most}" if math.isinf(self.least) else f"at least {least}"
         return f"{self.work}: measured {spread(self.judged(rounds))}, may be {bound} (the goal: {self.goal})"
 

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks.goals import LOOSE, Line, Round, Row
+from benchmarks.goals import Line, Round, Row
 
 TRIES = 3
 
@@ -25,4 +25,4 @@ def complaints(row: Row, place: Path, say: Callable[[str], None]) -> list[str]:
 
 
 def _was_met(line: Line, rounds: list[Round]) -> bool:
-    return any(line.is_met([each], LOOSE) for each in rounds)
+    return any(line.is_met([each], line.loose) for each in rounds)

@@ -16,6 +16,8 @@ from benchmarks.plan import Sizes, floor, ours
 from benchmarks.processes import alive, beside
 
 MOST_MS = {"normal": 0.6, "full": 2}
+# The same code took 0.6 ms in a quiet hour of one machine and 1.5 in a busy one: the host wakes processes late.
+LOOSE_WAKE = 4.0
 LATE_MS = 10
 START_SECONDS = 1.5  # after which a worker has certainly begun to idle
 IDLE = "idle worker"
@@ -29,7 +31,7 @@ def wake_up(sizes: Sizes, durability: str) -> Row:
     name = wake_name(durability)
     most = MOST_MS[durability]
     lines = (
-        _line(name, "p50", most),
+        replace(_line(name, "p50", most), loose=LOOSE_WAKE),
         replace(_line(name, "p99", LATE_MS), guarded=False),
     )
     return Row(name, partial(_wakes, subjects, sizes.pings), lines)
