@@ -16,7 +16,7 @@ from benchmarks.plan import Sizes, floor, ours
 from benchmarks.processes import alive, beside
 
 MOST_MS = {"normal": 0.6, "full": 2}
-# The same code took 0.6 ms in a quiet hour of one machine and 1.5 in a busy one: the host wakes processes late.
+# The same code took 0.6 ms in a quiet hour of one machine and 1.5 in a busy one.
 LOOSE_WAKE = 4.0
 LATE_MS = 10
 START_SECONDS = 1.5  # after which a worker has certainly begun to idle
