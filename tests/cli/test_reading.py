@@ -7,6 +7,7 @@ import os
 import pty
 import select
 import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -119,6 +120,7 @@ class TestWatched(CommandCase):
         pid, terminal = pty.fork()
         if pid == 0:
             os.chdir(ROOT)
+            signal.signal(signal.SIGINT, signal.SIG_DFL)  # who runs in the background has it ignored
             os.execv(
                 sys.executable,
                 [sys.executable, "-m", "litequeue", "info", self.file, "--watch", "--every", "0.05"],
