@@ -11,6 +11,10 @@ from typing import NamedTuple
 from .opening import SCHEMA_VERSION
 
 SHOWN = 10
+BLOCKED_BY_NOTHING = """
+  (state = 'blocked' AND pending = 0 AND limit_key IS NULL)
+  OR (state IN ('scheduled', 'ready', 'running') AND pending <> 0)
+"""
 
 
 class Invariant(NamedTuple):
@@ -166,9 +170,7 @@ INVARIANTS = (
     Invariant(
         "blocked",
         "what is blocked waits for parents or for its limit, and nothing else waits for parents",
-        """SELECT id FROM litequeue_job
-           WHERE (state = 'blocked' AND pending = 0 AND limit_key IS NULL)
-              OR (state IN ('scheduled', 'ready', 'running') AND pending <> 0)""",
+        f"SELECT id FROM litequeue_job WHERE {BLOCKED_BY_NOTHING}",
     ),
     Invariant(
         "passed",

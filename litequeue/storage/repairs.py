@@ -8,6 +8,7 @@ from __future__ import annotations
 from sqlite3 import Connection
 from typing import NamedTuple
 
+from .checks import BLOCKED_BY_NOTHING
 from .mending import mend
 
 _OPEN_PARENTS = """
@@ -40,9 +41,8 @@ REPAIRS = (
     Repair(
         "blocked",
         "jobs that nothing keeps blocked may run",
-        """UPDATE litequeue_job SET pending = 0, state = iif(state = 'blocked', 'scheduled', state)
-           WHERE (state = 'blocked' AND pending = 0 AND limit_key IS NULL)
-              OR (state IN ('scheduled', 'ready', 'running') AND pending <> 0)""",
+        f"""UPDATE litequeue_job SET pending = 0, state = iif(state = 'blocked', 'scheduled', state)
+            WHERE {BLOCKED_BY_NOTHING}""",
     ),
     Repair(
         "held",
