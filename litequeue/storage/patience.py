@@ -33,7 +33,7 @@ class Patience:
 
     def __init__(self, side: SideFile | None, durability: Durability, *, is_probe: bool = False) -> None:
         self._side = None if is_probe else side
-        self._longest = _OF_A_PROBE if is_probe else _LONGEST
+        self._is_probe = is_probe
         self._clock = SystemClock()
         self._refused_since: int | None = None
         # As long as the commit that is waited for usually takes.
@@ -98,4 +98,4 @@ class Patience:
         return action()
 
     def _until(self, since: int | None) -> int:
-        return (self.now() if since is None else since) + self._longest
+        return (self.now() if since is None else since) + (_OF_A_PROBE if self._is_probe else _LONGEST)

@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from litequeue.clock import SECOND
@@ -115,6 +115,21 @@ DEEDS = st.sampled_from(NAMES).flatmap(
 )
 
 
+def added(**values: Any) -> tuple[str, dict[str, Any]]:
+    """A deed that adds a job which is plain but for these values."""
+    plain: dict[str, Any] = dict.fromkeys(("run_at", "expires_at", "retention", "tags", "meta", "options"))
+    plain |= {"unique_key": None, "on_duplicate": "return", "limit_key": None, "rule": Rule(max_running=1)}
+    return "add", {"payload": "[[],{}]", "priority": 0, "takes": None, "parents": [], **plain, **values}
+
+
+CHILD_OF_A_REPLACED_ONE = [
+    added(unique_key="u", on_duplicate="replace"),
+    added(parents=[(0, "success", False)]),
+    ("claim", 0),
+    added(unique_key="u"),
+]
+
+
 class History:
     """Anything that may become of jobs; running ones are not asked to stop, since they end on the way."""
 
@@ -193,6 +208,7 @@ class TestRoundTrip(QuietCase):
 
     @settings(max_examples=30, deadline=None)
     @given(st.lists(DEEDS, min_size=15, max_size=40), st.booleans(), st.sampled_from([1, 3, 1000]))
+    @example(deeds=CHILD_OF_A_REPLACED_ONE, keep_ids=False, at_once=1)
     def test_whatever_became_of_them(self, deeds: list[Any], keep_ids: bool, at_once: int) -> None:
         clock = HandClock()
         with tempfile.TemporaryDirectory(dir=self.folder) as folder:
@@ -220,11 +236,15 @@ class TestRoundTrip(QuietCase):
             self.assertEqual(list(known), list(known.values()))
         found = {one.job["id"]: one for one in there.jobs()}
         ran = {one.job["unique_key"] for one in jobs if one.job["state"] == "running"} - {None}
+        replaced: set[int] = set()
         for one in jobs:
             expected = as_taken(one, known)
             if one.job["state"] == "running" and found[expected.job["id"]].job["reason"] == "replaced":
                 self.assertIn(one.job["unique_key"], ran)  # another waits in its place
+                replaced.add(expected.job["id"])
                 continue
+            if one.job["state"] == "blocked" and replaced & {edge["parent"] for edge in expected.parents}:
+                continue  # that was an end it waited for; what it may be now is for the checks to say
             self.assertEqual(comparable(found[expected.job["id"]]), comparable(expected))
         self.assertEqual(there.database.read(checks.broken), [])
 

@@ -210,7 +210,9 @@ class Foreground(CrewCase):
     def test_a_worker_that_was_put_aside_goes_on(self) -> None:
         """Ctrl-Z and fg; its processes work on meanwhile, and are not taken for dead after it."""
         program = self.worker(
-            "processes=1", "import litequeue.worker.supervisor as s; s._TIME_TO_END = 100_000"
+            "processes=1",
+            "import os; os.setpgid(0, 0)\n"  # as a shell does; in an orphaned group nothing is put aside
+            "import litequeue.worker.supervisor as s; s._TIME_TO_END = 100_000",
         )
         before = self.send("whose").result(PATIENCE_SECONDS)
         program.kill(signal.SIGTSTP)
