@@ -7,7 +7,7 @@ from tests.crashes.case import ShimCase
 from tests.crashes.operations import CARELESS
 from tests.crashes.points import MODES
 
-EVERY, PAIRS, PARTS = 8, 60, 2
+EVERY, PAIRS, PARTS = 11, 40, 2
 
 
 class TestCrashPoints(ShimCase):
