@@ -64,6 +64,6 @@ class TestPower(ShimCase):
     def test_a_disk_that_does_not_sync_is_found_out(self) -> None:
         for name in ("jobs.db", "jobs.db-wal"):
             with self.subTest(name):
-                events = self.events(Play("life"))
+                events = self.events(Play("transactions"))
                 lying = (event for event in events if event.what != "S" or event.name != name)
                 self.assertNotEqual(self.cut(lying).losses, [])

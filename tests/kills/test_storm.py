@@ -16,7 +16,7 @@ from tests.kills.program import report_of
 from tests.support import folder_for
 
 KILLS = 1_000
-ENDURANCE_SECONDS = 9
+ENDURANCE_SECONDS = 7
 LONGEST_LOG = 64 << 20
 PATIENCE_SECONDS = 280.0
 STRUCK = {"enqueue", "turn", "settle_in", "cancel", "retry", "prune", "sign_on", "renew", "reap"}

@@ -31,7 +31,7 @@ from tests.worker.case import until
 
 
 class InterruptCase(QueueCase):
-    long_step = 7  # of works with hundreds of moments; `python -m tests.soak misdeeds` tries every one
+    long_step = 11  # of works with hundreds of moments; `python -m tests.soak misdeeds` tries every one
 
     def setUp(self) -> None:
         super().setUp()
