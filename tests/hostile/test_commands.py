@@ -19,19 +19,8 @@ from tests.hostile.images import make_settled
 from tests.hostile.test_terminal import EVIL, stray
 
 VALUES = (
-    *("", "\udcff", "\0", EVIL, "'; DROP TABLE litequeue_job; --", "x" * 10_000, "🐍"),
-    *(
-        "0",
-        "-1",
-        "1.5",
-        "nan",
-        "9" * 400,
-        "9" * 5000,
-        str(2**63),
-        "[" * 100_000,
-        "9" * 30 + "w",
-        "9999-12-31",
-    ),
+    *("", "\udcff", "\0", EVIL, "'; DROP TABLE litequeue_job; --", "x" * 10_000),
+    *("-1", "nan", "9" * 5000, str(2**63), "[" * 100_000, "9" * 30 + "w"),
 )
 # They serve until they are stopped, or run for minutes.
 LEFT_OUT = {"demo", "dashboard"}
