@@ -3,6 +3,7 @@
 Each rule is run over the package, and over a snippet that breaks it, so that none passes by seeing nothing.
 """
 
+import re
 import subprocess
 import textwrap
 import unittest
@@ -22,6 +23,12 @@ class TestArchitecture(unittest.TestCase):
         findings = [finding for module in MODULES for finding in rule(module)]
         if findings:
             self.fail("\n".join(findings))
+
+    def test_the_gate_runs_every_module_of_tests_in_one_of_its_halves(self) -> None:
+        script = (ROOT / ".ci" / "run").read_text()
+        halves = [path for glob in re.findall(r"tests/\S*test_\*\.py", script) for path in ROOT.glob(glob)]
+        elsewhere = [*ROOT.glob("tests/contrib/*/test_*.py")]  # which need the frameworks' environment
+        self.assertEqual(sorted(halves + elsewhere), sorted(ROOT.glob("tests/**/test_*.py")))
 
     def test_the_package_is_seen(self) -> None:
         self.assertLessEqual({"__init__", "job", "queue", "storage.database", "worker.loop"}, NAMES)
