@@ -34,6 +34,7 @@ class Adapter(FileCase):
     def setUp(self) -> None:
         super().setUp()
         self.executor = self.executor_type(self.worker_count)
+        self.executor.submit(int).result()  # a pool's threads are at work as soon as it is asked
 
     def executor_type(self, max_workers: int) -> JobExecutor:
         """An executor on a file of its own."""
