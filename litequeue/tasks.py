@@ -298,7 +298,7 @@ def by_name(name: str, queue: Producer, options: Options) -> Task[..., Any]:
     def absent(*_: object, **__: object) -> object:
         raise InvalidTask(f"{name} was enqueued by its name, so its code is not known here")
 
-    task = Task[..., Any](absent, checked_name(name), queue, options)
+    task: Task[..., Any] = Task(absent, checked_name(name), queue, options)
     task.__dict__["signature"] = None
     task.__dict__["types"] = NO_TYPES
     return task

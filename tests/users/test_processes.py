@@ -69,6 +69,18 @@ threading.Thread(target=late).start()
 if sys.argv[1] == "busy":
     threading.Thread(target=for_ever, daemon=True).start()
 """
+LAST = """
+from tests.worker.crew import queue
+
+class Last:
+    queue = queue
+
+    def __del__(self):
+        print("del", self.queue.enqueue("app:late").id > 0, flush=True)
+
+queue.counts()
+last = Last()  # goes after all that a program can have called at its end
+"""
 # Worker processes and isolated tasks beside threads, where Python warns of every fork.
 WARNING = """
 import threading
@@ -126,7 +138,15 @@ class Children(CrewCase):
 class TheEnd(CrewCase):
     def test_a_thread_and_atexit_still_enqueue(self) -> None:
         program = Program(self, END, "idle")
-        self.assertEqual([program.hear() for _ in range(3)], ["thread True", "atexit True", "del True"])
+        self.assertEqual([program.hear() for _ in range(2)], ["thread True", "atexit True"])
+        # Since 3.13 Python may close the connection before it deletes what has yet to use it.
+        told = "True" if sys.version_info < (3, 13) else "(True|DatabaseError .*closed database)"
+        self.assertRegex(program.hear(), f"^del {told}")
+        self.assertEqual(program.wait(), 0)
+
+    def test_the_last_object_of_a_program_still_enqueues(self) -> None:
+        program = Program(self, LAST)
+        self.assertEqual(program.hear(), "del True")
         self.assertEqual(program.wait(), 0)
 
     def test_who_would_wait_for_a_frozen_thread_is_told(self) -> None:
