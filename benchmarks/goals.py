@@ -8,7 +8,9 @@ from pathlib import Path
 from benchmarks.measure import Figure, Metrics
 from benchmarks.table import number, spread
 
-LOOSE = 2.0  # the guard of a noisy machine fails only at half of what is asked, or at twice what is allowed
+# The guard fails only at a third of what is asked, or at three times what is allowed: one machine imported
+# the same commit in 49 ms on one day and in 115 on another.
+LOOSE = 3.0
 
 
 @dataclass(frozen=True)
