@@ -15,8 +15,8 @@ class TestCrashPoints(ShimCase):
         options = ("--every", EVERY, "--pairs", PAIRS)
         counts, found = programs.sweep(self.library, self.folder, PARTS, *options)
         self.assertEqual(found, "")
-        # An operation that takes its time may do with a call less, or need one more.
-        self.assertLess(counts["missed"], counts.total() / 100, "points that were never reached")
+        # Of some 6,000 points one was missed so far, on a busy machine; why is not known.
+        self.assertLessEqual(counts["missed"], 1, "points that were never reached")
         self.assertLessEqual({*MODES, "twice"}, set(counts))
         self.assertGreater(counts.total(), 750, counts)
 
